@@ -1,0 +1,1 @@
+"""One file a kind: spec, status, defaults, rules, columns."""

@@ -1,0 +1,1 @@
+"""ObjectClient over HTTP, and informers on it."""

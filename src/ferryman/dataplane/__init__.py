@@ -1,0 +1,1 @@
+"""All bytes: one readiness loop that listens, dials and carries."""

@@ -1,0 +1,269 @@
+"""What the data plane is told and what it tells: messages only, so that it may live in a thread,
+in another process, or in the foreground of a one-shot verb.
+
+``engine`` fulfils it on a ``Loop``; ``threaded`` is the asyncio face. A *listener* is a name (the
+Relay and its port); several bind addresses may lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ferryman.addresses import TcpAddress, UnixAddress
+from ferryman.errors import FerrymanError
+from ferryman.runtime.tls import TLSSettings
+
+READ = 1  # = select.EPOLLIN
+WRITE = 4  # = select.EPOLLOUT
+HANGUP = 16  # = select.EPOLLHUP: an error or the end of both directions
+
+
+@dataclass(frozen=True, slots=True)
+class PodAddress:
+    """A port inside a pod: ``uid`` tells a pod from its successor of the same name."""
+
+    cluster: str
+    namespace: str
+    name: str
+    uid: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"pod/{self.name}:{self.port}"
+
+
+DialSpec = TcpAddress | UnixAddress | PodAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where to listen. ``tag`` tells random ports (port 0) apart: binds of one tag share one
+    random port, which stays theirs for as long as they are applied.
+    """
+
+    address: TcpAddress | UnixAddress
+    tag: str = ""
+
+
+Listeners = Mapping[Bind, str]
+"""A whole snapshot: which listener each bind address belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The address is listened on; ``address`` has the real port."""
+
+    address: TcpAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class NotBound:
+    """Why not, for a person; ``holder`` names the process that has the address, if known."""
+
+    message: str
+    holder: str = ""
+
+
+Applied = Mapping[Bind, Bound | NotBound]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place to dial. Draining ones keep what they have and get nothing new."""
+
+    id: str
+    dial: DialSpec
+    state: Literal["Active", "Draining"] = "Active"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a listener treats its connections; times in seconds, 0 means not at all.
+
+    ``hold`` is how long a connection waits for an endpoint, then it is reset. ``drain`` 0 lets
+    connections of a draining endpoint end by themselves.
+    """
+
+    balance: Literal["Newest", "RoundRobin", "LeastConnections"] = "Newest"
+    hold: float = 30.0
+    hold_connections: int = 256
+    ambiguous: Literal["Never", "IdempotentHTTP", "Always"] = "IdempotentHTTP"
+    replay_bytes: int = 65536
+    drain: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How wires to a cluster's pods are opened: its API server, TLS, credentials.
+
+    ``headers`` carry the credential (lower-case names); ``expires`` is when it does, on the wall
+    clock in seconds since the epoch, or None. ``path`` is a prefix of the API's paths.
+    """
+
+    key: str
+    host: str
+    port: int
+    tls: TLSSettings | None
+    path: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A client was accepted and reached an endpoint; ``replays`` dials failed before."""
+
+    listener: str
+    connection: int
+    client: str
+    endpoint: str
+    waited: float
+    replays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection ended. ``reset`` says why it ended as an RST; empty is a proper end."""
+
+    listener: str
+    connection: int
+    endpoint: str
+    up: int
+    down: int
+    seconds: float
+    reset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A dial failed; ``final`` if the client was reset for it, else it is being retried.
+
+    ``kind`` groups messages: "refused", "gone", "unauthorized", "forbidden", "unavailable",
+    "timeout", "ambiguous", "held" (no endpoint in time), "full" (too many held).
+    """
+
+    listener: str
+    connection: int
+    endpoint: str
+    kind: str
+    message: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WireLost:
+    """An upgraded connection into a pod ended that should not have."""
+
+    cluster: str
+    pod: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedCredentials:
+    """The cluster refused the credential (401), or it expired: answer with ``credentials``."""
+
+    cluster: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """So many events were dropped because nobody took them in time."""
+
+    events: int
+
+
+Event = Opened | Closed | DialFailed | WireLost | NeedCredentials | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerCounters:
+    """Counts since the listener was first applied; ``up`` is client to target, in bytes."""
+
+    open: int = 0
+    held: int = 0
+    total: int = 0
+    failed: int = 0
+    up: int = 0
+    down: int = 0
+
+
+class DialFailure(FerrymanError):
+    """Why a side could not be reached or was lost; ``kind`` as in DialFailed.
+
+    ``delivered`` says whether bytes that were sent may have reached the application: False is
+    certain (the connection was never made), True means it cannot be known.
+    """
+
+    def __init__(self, kind: str, message: str, *, delivered: bool, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.delivered = delivered
+        self.wait = wait
+
+
+class Side(Protocol):
+    """One end of a flow: a socket, or a stream on a wire. Never blocks; loop thread only.
+
+    Readiness is level-triggered: as long as what is wanted is possible, ``on_ready`` is called
+    with the READ, WRITE, HANGUP bits that hold.
+    """
+
+    fd: int | None
+    """The socket's descriptor, which splice can use; None for a stream."""
+
+    def attach(self, on_ready: ReadyCallback) -> None:
+        """From now on tell readiness, as far as it is wanted; nothing is wanted at first."""
+        ...
+
+    def want(self, mask: int) -> None:
+        """Which of READ and WRITE to be told of; HANGUP is always told."""
+        ...
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Bytes that came, put at the start of ``buffer``; 0 at the end of the stream.
+
+        Raises BlockingIOError if there are none yet; DialFailure if the side turned out to be
+        unreachable before anything came (streams only); another OSError if it was reset.
+        """
+        ...
+
+    def send(self, data: memoryview) -> int:
+        """How many of the bytes were taken, at least one; raises BlockingIOError, OSError.
+
+        The data is copied or gone when this returns: the buffer may be used again.
+        """
+        ...
+
+    def shutdown(self) -> None:
+        """Half-close: no more will be sent; receiving goes on for as long as the peer likes."""
+        ...
+
+    def close(self) -> None:
+        """Both directions are done: release everything. Idempotent."""
+        ...
+
+    def abort(self, why: str) -> None:
+        """End at once and let the peer see it: an RST, or RST_STREAM. Idempotent."""
+        ...
+
+
+class ReadyCallback(Protocol):
+    def __call__(self, mask: int, /) -> None: ...
+
+
+class Dialled(Protocol):
+    """Called once, perhaps before ``dial`` returns, with the side or with why there is none."""
+
+    def __call__(self, result: Side | DialFailure, /) -> None: ...
+
+
+class Dial(Protocol):
+    """A dial under way."""
+
+    def cancel(self) -> None:
+        """Give up; ``Dialled`` is not called any more. Idempotent, also after the result."""
+        ...

@@ -1,0 +1,1 @@
+"""A small cluster in a box that speaks the real wire."""

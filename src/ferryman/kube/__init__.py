@@ -1,0 +1,1 @@
+"""What is special to Kubernetes: targets, pods, dial specs, RBAC hints."""

@@ -1,0 +1,1 @@
+"""Wire protocols as machines without I/O."""

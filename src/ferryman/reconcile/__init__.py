@@ -1,0 +1,1 @@
+"""The controller runtime: requests, queues, sources, controllers, a manager."""

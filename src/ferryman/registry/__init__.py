@@ -1,0 +1,1 @@
+"""What a write means: defaults, validation, patches, generation, status; pure."""

@@ -1,0 +1,1 @@
+"""Memory is the truth: objects, versions, history for watches."""
