@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM for verbs that serve: the first asks to finish, the second insists.
+
+For asyncio verbs (``forward``, ``demo``); the one-shot relay has the readiness loop's own way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from types import TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """While entered, takes the signals that mean "stop".
+
+    ``stopping`` is set by the first, ``now`` by the second; ``on_first`` is called at the first,
+    on the event loop, so that a verb can say what it waits for. Leaving restores what was.
+    """
+
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+        self.stopping = asyncio.Event()
+        self.now = asyncio.Event()
+        self._on_first = on_first
+
+    def __enter__(self) -> Interrupts:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._signalled)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+    def _signalled(self) -> None:
+        if self.stopping.is_set():
+            self.now.set()
+        else:
+            self.stopping.set()
+            self._on_first()

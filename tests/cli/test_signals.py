@@ -1,0 +1,27 @@
+import asyncio
+import os
+import signal
+
+import pytest
+
+from ferryman.cli.signals import SIGNALS, Interrupts
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+async def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
+    said: list[str] = []
+    with Interrupts(lambda: said.append("stopping")) as interrupts:
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(interrupts.stopping.wait(), 5)
+        assert said == ["stopping"]
+        assert not interrupts.now.is_set()
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(interrupts.now.wait(), 5)
+    assert said == ["stopping"]
+
+
+async def test_afterwards_ctrl_c_is_what_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
