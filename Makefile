@@ -1,0 +1,61 @@
+# Each verb starts from a bare checkout on a machine with Python >= 3.11, make and the package
+# registries, and does what is needed first. CONTRIBUTING.md says what they are for.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.PHONY: help demo test check bench soak peers lint types contracts unit others all-tests
+
+BIN := .venv/bin
+READY := .venv/.stamp
+
+help:
+	@echo "make demo   a cluster in a box, with a forward into it; Ctrl-C ends it"
+	@echo "make test   everything that must pass: lint, types, contracts, all tests (what CI runs)"
+	@echo "make check  the same in about a minute: unit tests only, on one Python"
+	@echo "make bench  us and our peers side by side; writes docs/performance.md"
+	@echo "make soak   the long tests"
+
+demo: $(READY)
+	@$(BIN)/ferry demo
+
+test: $(READY) peers lint types contracts others all-tests
+
+check: $(READY) lint types contracts unit
+
+bench: $(READY) peers
+	@$(BIN)/python -m bench $(BENCH)
+
+soak: $(READY) peers
+	@echo "==> soak tests"
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak
+
+$(READY): pyproject.toml tools/make-venv tools/python
+	@python=$$(tools/python) || { echo "Ferryman needs Python 3.11 or newer" >&2; exit 1; }; \
+	tools/make-venv .venv "$$python" dev
+
+peers:
+	@tools/install-peers
+
+lint: $(READY)
+	@echo "==> lint"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(READY)
+	@echo "==> types"
+	@$(BIN)/mypy
+
+contracts: $(READY)
+	@echo "==> import contracts"
+	@$(BIN)/lint-imports
+
+unit: $(READY)
+	@echo "==> unit tests"
+	@$(BIN)/python -m pytest -q -m "not peer and not soak"
+
+others: $(READY)
+	@tools/test-other-pythons
+
+all-tests: $(READY)
+	@echo "==> all tests, with real peers, on $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest -m "not soak" --durations=15
