@@ -1,7 +1,7 @@
 """The grammar of addresses, as people type them; pure.
 
-Short forms: ``8080``, ``127.0.0.1:8080``, ``localhost:8081``, ``[::1]:80``, ``:0``, ``/run/x.sock``,
-``./x.sock``, ``unix:x.sock``. ``dataplane`` listens on and dials what comes out.
+Short forms: ``8080``, ``127.0.0.1:8080``, ``localhost:8081``, ``[::1]:80``, ``:0``,
+``/run/x.sock``, ``./x.sock``, ``unix:x.sock``. ``dataplane`` listens on and dials what comes out.
 """
 
 from __future__ import annotations
@@ -54,6 +54,13 @@ def parse(text: str) -> Address:
     if not colon and not port.isdecimal():
         raise UserError(f"not an address: {text!r}", f"write one of {FORMS}")
     return TcpAddress(host, parse_port(port))
+
+
+def loopbacks(address: Address) -> tuple[Address, ...]:
+    """Where to listen for it: no host, or localhost, means the loopback of both families."""
+    if isinstance(address, TcpAddress) and address.host in ("", "localhost"):
+        return TcpAddress("127.0.0.1", address.port), TcpAddress("::1", address.port)
+    return (address,)
 
 
 def parse_port(text: str) -> int:

@@ -60,10 +60,17 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class NotBound:
-    """Why not, for a person; ``holder`` names the process that has the address, if known."""
+    """Why not, for a person; ``holder`` names the process that has the address, if known.
+
+    ``absent`` says that this machine has no such address (no IPv6, say).
+    """
 
     message: str
     holder: str = ""
+    absent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.message} by {self.holder}" if self.holder else self.message
 
 
 Applied = Mapping[Bind, Bound | NotBound]

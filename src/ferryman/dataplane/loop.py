@@ -41,11 +41,20 @@ class _Poller(Protocol):
     def close(self) -> None: ...
 
 
+def _portable_selector() -> selectors.BaseSelector:
+    """What there is besides epoll: kqueue or poll."""
+    for name in ("KqueueSelector", "PollSelector"):
+        if hasattr(selectors, name):
+            selector: selectors.BaseSelector = getattr(selectors, name)()
+            return selector
+    return selectors.SelectSelector()
+
+
 class _Selector:
     """``selectors`` with epoll's masks; it knows no HANGUP without READ or WRITE."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector() if portable() else selectors.SelectSelector()
+        self._selector = _portable_selector()
         self._idle: set[int] = set()
 
     def register(self, fd: int, mask: int) -> None:
@@ -94,14 +103,17 @@ class _Selector:
 class Timer:
     """A call at a time; ``cancel`` is cheap and idempotent."""
 
-    __slots__ = ("call", "when")
+    __slots__ = ("_loop", "call", "when")
 
-    def __init__(self, when: float, call: Call) -> None:
+    def __init__(self, loop: Loop, when: float, call: Call) -> None:
+        self._loop = loop
         self.when = when
         self.call: Call | None = call
 
     def cancel(self) -> None:
-        self.call = None
+        if self.call is not None:
+            self.call = None
+            self._loop.timer_cancelled()
 
 
 class Loop:
@@ -114,9 +126,11 @@ class Loop:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._forgets = portable()
         self._poller: _Poller = _Selector() if portable() else select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0
         self._order = itertools.count()
         self._soon: deque[Call] = deque()
         self._from_threads: deque[Call] = deque()
@@ -147,17 +161,30 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
+    def forget(self, fd: int) -> None:
+        """As ``remove``, for a descriptor that is closed at once: closing takes it out of epoll."""
+        if self._handlers.pop(fd, None) is not None and self._forgets:
+            self._poller.unregister(fd)
+
     def call_soon(self, call: Call) -> None:
         """At the end of this turn, in order; calls made there run in the next turn."""
         self._soon.append(call)
 
     def call_at(self, when: float, call: Call) -> Timer:
-        timer = Timer(when, call)
+        timer = Timer(self, when, call)
         heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer
 
     def call_later(self, seconds: float, call: Call) -> Timer:
         return self.call_at(self._clock() + seconds, call)
+
+    def timer_cancelled(self) -> None:
+        """For Timer. Most timers never fire: they are swept out once they are the majority."""
+        self._cancelled += 1
+        if self._cancelled > 64 and 2 * self._cancelled > len(self._timers):
+            self._timers = [entry for entry in self._timers if entry[2].call is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     def call_threadsafe(self, call: Call) -> None:
         """As ``call_soon``, from any thread, or from a signal handler."""
@@ -204,11 +231,13 @@ class Loop:
         self._poller.close()
 
     def _run_timers(self) -> None:
-        timers = self._timers
-        while timers and timers[0][0] <= self._time:
-            timer = heapq.heappop(timers)[2]
-            if timer.call is not None:
-                timer.call()
+        while self._timers and self._timers[0][0] <= self._time:
+            timer = heapq.heappop(self._timers)[2]
+            call, timer.call = timer.call, None
+            if call is None:
+                self._cancelled -= 1
+            else:
+                call()
 
     def _woken(self, _: int) -> None:
         try:

@@ -7,7 +7,6 @@ imported on first use only: a plain relay never needs it.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +54,8 @@ def client_context(settings: TLSSettings) -> ssl.SSLContext:
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """OpenSSL's Python binding loads from files only: one that exists as briefly as possible."""
+    import tempfile
+
     descriptor, path = tempfile.mkstemp(prefix="ferryman-", suffix=".pem")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

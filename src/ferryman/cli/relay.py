@@ -1,0 +1,168 @@
+"""``ferry relay LISTEN TARGET``: bytes between two addresses, in the foreground.
+
+Runs the data plane's engine on the main thread, without store and without asyncio, so that it
+listens at once. Other listeners and targets, decoding and faults come with ``ferry socat``'s
+grammar; ``lines`` writes what happens without ever holding up the bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from typing import TYPE_CHECKING
+
+from ferryman import addresses
+from ferryman.addresses import Address, TcpAddress
+from ferryman.cli.lines import Lines, size
+from ferryman.cli.output import complain, note, result
+from ferryman.dataplane.contract import (
+    Applied,
+    Bind,
+    Closed,
+    DialFailed,
+    Endpoint,
+    Event,
+    NotBound,
+    Opened,
+    Policy,
+)
+from ferryman.dataplane.engine import Engine
+from ferryman.dataplane.loop import Loop
+from ferryman.errors import UserError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+NAME = "relay"
+HELP = """\
+Carry bytes between two addresses.
+
+Listens on LISTEN and connects every client to TARGET. An address is a port (8080, on the
+loopback of both families), HOST:PORT, [IPv6]:PORT, or the path of a UNIX socket."""
+EXAMPLES = """\
+examples:
+  ferry relay 8080 localhost:8081             what arrives at port 8080 goes to 8081
+  ferry relay 0.0.0.0:8080 localhost:8081     for other machines, too
+  ferry relay 8080 /run/docker.sock           a UNIX socket, by TCP
+  ferry relay ./x.sock [::1]:80               the other way round
+  ferry relay 8080 8081 --hold 30s            clients wait while the server restarts
+
+Ctrl-C stops accepting and lets open connections end for 2 s; a second one ends them at once."""
+
+_LISTENER = "relay"
+_DRAIN = 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this verb."""
+    parser.add_argument("listen", metavar="LISTEN", help="where to listen; port 0 picks a free one")
+    parser.add_argument("target", metavar="TARGET", help="where to connect to")
+    parser.add_argument(
+        "--hold",
+        metavar="TIME",
+        default="0s",
+        help="how long a client waits for a target that refuses, such as 30s (default: not at all)",
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no line per connection, only errors"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Relay until a signal says stop; 0 then, 1 if the address cannot be listened on."""
+    listen, target = addresses.parse(args.listen), addresses.parse(args.target)
+    if isinstance(target, TcpAddress) and target.port == 0:
+        raise UserError("port 0 is no target", "name the port that the server listens on")
+    hold = _seconds(args.hold)
+    _raise_descriptor_limit()
+    return _Relay(listen, target, hold, quiet=args.quiet).run()
+
+
+class _Relay:
+    """One relay, from its listener to its last line."""
+
+    def __init__(self, listen: Address, target: Address, hold: float, *, quiet: bool) -> None:
+        self._listen = listen
+        self._target = target
+        self._hold = hold
+        self._quiet = quiet
+        self._loop = Loop()
+        self._lines = Lines(self._loop)
+        self._engine = Engine(self._loop, self._tell)
+        self._stops = 0
+
+    def run(self) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._signalled)
+        policy = Policy(hold=self._hold)
+        self._engine.policy(_LISTENER, policy, 0)
+        self._engine.endpoints(_LISTENER, [Endpoint(str(self._target), self._target)], 0)
+        if not self._bound(self._engine.apply(self._binds())):
+            self._engine.stop(0, self._loop.stop)
+            self._loop.run()
+            return 1
+        self._loop.run()
+        self._lines.close()
+        self._loop.close()
+        return 0
+
+    def _binds(self) -> dict[Bind, str]:
+        places = addresses.loopbacks(self._listen)
+        return {Bind(place, tag=_LISTENER): _LISTENER for place in places}
+
+    def _bound(self, applied: Applied) -> bool:
+        """Say where it listens; False if it does not everywhere that it was asked to."""
+        failures = [f for f in applied.values() if isinstance(f, NotBound)]
+        if len(failures) < len(applied):
+            failures = [f for f in failures if not f.absent]  # a machine without IPv6, say
+        for failure in failures:
+            complain(UserError(str(failure), "choose another port, or end that process"))
+        if failures:
+            return False
+        for bound in applied.values():
+            if not isinstance(bound, NotBound):
+                result(f"Listening on {bound.address} -> {self._target}")
+        return True
+
+    def _signalled(self, _: int, __: FrameType | None) -> None:
+        self._stops += 1
+        drain = _DRAIN if self._stops == 1 else 0.0
+        self._loop.call_threadsafe(lambda: self._engine.stop(drain, self._loop.stop))
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case DialFailed(final=True):
+                self._lines.add(f"#{event.connection} reset: {event.message}")
+            case _ if self._quiet:
+                pass
+            case Opened():
+                self._lines.add(f"#{event.connection} {event.client} -> {event.endpoint}")
+            case Closed():
+                self._lines.add(_closed(event))
+            case DialFailed():
+                self._lines.add(f"#{event.connection} waits: {event.message}")
+
+
+def _closed(event: Closed) -> str:
+    carried = f"{size(event.up)} up, {size(event.down)} down, {event.seconds:.1f} s"
+    end = f"reset: {event.reset}" if event.reset else "closed"
+    return f"#{event.connection} {end}: {carried}"
+
+
+def _seconds(text: str) -> float:
+    from ferryman.api.durations import parse_duration
+
+    return parse_duration(text)
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors a connection: take what the hard limit allows."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError) as error:
+            note(f"the limit of open files stays at {soft}: {error}")

@@ -1,0 +1,174 @@
+"""Connections to TCP and UNIX addresses, made without blocking the loop.
+
+A name is resolved in a short-lived thread (``localhost`` and IP addresses need none) and its
+addresses are tried in order. ``wires`` makes the connections into pods.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+from ferryman.addresses import TcpAddress, UnixAddress
+from ferryman.dataplane.contract import HANGUP, WRITE, Dial, DialFailure, Dialled
+from ferryman.dataplane.loop import Loop
+from ferryman.dataplane.sockets import SocketSide, kernel_path
+
+CONNECT_TIMEOUT = 10.0
+_Places = list[tuple[int, tuple[str, int] | str]]
+_REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
+
+
+class Dialler:
+    """Dials plain addresses on a loop."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+
+    def dial(self, address: TcpAddress | UnixAddress, done: Dialled) -> Dial:
+        """Connect; tries every address that the name has, ``CONNECT_TIMEOUT`` seconds for each."""
+        attempt = _Attempt(self._loop, address, done)
+        if isinstance(address, UnixAddress):
+            attempt.connect([(socket.AF_UNIX, kernel_path(address.path))])
+        elif literal := _literal(address):
+            attempt.connect(literal)
+        else:
+            resolve(self._loop, address, attempt.resolved)
+        return attempt
+
+
+def resolve(loop: Loop, address: TcpAddress, done: Callable[[_Places | DialFailure], None]) -> None:
+    """Look a name up in a thread of its own and call ``done`` on the loop."""
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            failure = DialFailure(
+                "unavailable", f"cannot resolve {address.host}: {error.strerror}", delivered=False
+            )
+            loop.call_threadsafe(lambda: done(failure))
+            return
+        places: _Places = [(family, (str(to[0]), int(to[1]))) for family, _, _, _, to in found]
+        loop.call_threadsafe(lambda: done(places))
+
+    threading.Thread(target=look_up, name=f"resolve {address.host}", daemon=True).start()
+
+
+class _Attempt:
+    """One dial: the places that are left to try, and the socket that is being connected."""
+
+    __slots__ = ("_address", "_done", "_failure", "_loop", "_places", "_sock", "_timer")
+
+    def __init__(self, loop: Loop, address: TcpAddress | UnixAddress, done: Dialled) -> None:
+        self._loop = loop
+        self._address = address
+        self._done: Dialled | None = done
+        self._places: _Places = []
+        self._sock: socket.socket | None = None
+        self._timer = (
+            None
+            if isinstance(address, UnixAddress)
+            else loop.call_later(CONNECT_TIMEOUT, self._timed_out)
+        )
+        self._failure = DialFailure("unavailable", f"{address} has no address", delivered=False)
+
+    def cancel(self) -> None:
+        self._done = None
+        self._release()
+
+    def resolved(self, places: _Places | DialFailure) -> None:
+        if self._done is None:
+            return
+        if isinstance(places, DialFailure):
+            self._finish(places)
+        else:
+            self.connect(places)
+
+    def connect(self, places: _Places) -> None:
+        """Try the places in order."""
+        self._places = places
+        self._next()
+
+    def _next(self) -> None:
+        while self._places:
+            family, place = self._places.pop(0)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                self._sock = sock
+                sock.setblocking(False)
+                if family != socket.AF_UNIX:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                error = sock.connect_ex(place)
+            except OSError as failed:
+                error = failed.errno or errno.EINVAL
+            if error == 0:
+                self._connected()
+                return
+            if error == errno.EINPROGRESS and self._sock is not None:
+                self._loop.add(self._sock.fileno(), WRITE, self._ready)
+                return
+            self._note(error)
+        self._finish(self._failure)
+
+    def _ready(self, mask: int) -> None:
+        if self._sock is None or not mask & (WRITE | HANGUP):
+            return
+        error = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._loop.remove(self._sock.fileno())
+        if error:
+            self._note(error)
+            self._next()
+        else:
+            self._connected()
+
+    def _connected(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._finish(SocketSide(self._loop, sock))
+
+    def _note(self, error: int) -> None:
+        """Remember why the last place failed: that is what the dial failed of in the end."""
+        kind = "refused" if error in _REFUSED else "unavailable"
+        text = os.strerror(error).lower()
+        self._failure = DialFailure(kind, f"{self._address}: {text}", delivered=False)
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def _timed_out(self) -> None:
+        if self._done is not None:
+            message = f"{self._address}: no answer within {CONNECT_TIMEOUT:.0f} s"
+            self._finish(DialFailure("timeout", message, delivered=False))
+
+    def _finish(self, result: SocketSide | DialFailure) -> None:
+        done, self._done = self._done, None
+        self._release()
+        if done is not None:
+            done(result)
+
+    def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._sock is not None:
+            self._loop.remove(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+
+
+def _literal(address: TcpAddress) -> _Places:
+    """The places of an address that needs no look-up; empty if it does."""
+    host, port = address.host, address.port
+    if host in ("", "localhost"):
+        return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port))]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, UnicodeEncodeError):
+            continue
+        return [(family, (host, port))]
+    return []

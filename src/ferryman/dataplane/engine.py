@@ -1,0 +1,160 @@
+"""The data plane itself: listeners, routes and wires on one loop; every method in its thread.
+
+``threaded`` runs it beside asyncio and speaks the contract; ``ferry relay`` runs it in the
+foreground. A change comes in as a whole (``apply``, ``endpoints``, ``policy``) and touches only
+what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from ferryman.dataplane.contract import (
+    Applied,
+    Bind,
+    ClusterSettings,
+    Dial,
+    DialFailure,
+    Dialled,
+    DialSpec,
+    Endpoint,
+    Event,
+    ListenerCounters,
+    PodAddress,
+    Policy,
+)
+from ferryman.dataplane.dialling import Dialler
+from ferryman.dataplane.listeners import Listeners
+from ferryman.dataplane.loop import Loop, portable
+from ferryman.dataplane.pipes import Pipes
+from ferryman.dataplane.route import Route
+
+if TYPE_CHECKING:
+    from ferryman.dataplane.wires import Wires
+
+How = Literal["Drain", "Reset"]
+
+
+class Engine:
+    """Give it a loop; ``emit`` is called on the loop with what happens and must not block."""
+
+    def __init__(self, loop: Loop, emit: Callable[[Event], None]) -> None:
+        self.loop = loop
+        self._emit = emit
+        self._pipes = Pipes(splices=False) if portable() else Pipes()
+        self._dialler = Dialler(loop)
+        self._listeners = Listeners(loop)
+        self._routes: dict[str, Route] = {}
+        self._applied: set[str] = set()
+        self._left_over: set[str] = set()  # their listeners are gone, connections may be left
+        self._wires: Wires | None = None
+
+    def apply(self, listeners: Mapping[Bind, str]) -> Applied:
+        """Listen on exactly these, each leading to the route of that name."""
+        wanted = {bind: self._route(name).accept for bind, name in listeners.items()}
+        applied = self._listeners.apply(wanted)
+        names = set(listeners.values())
+        self._left_over |= self._applied - names
+        self._applied = names
+        for name in list(self._left_over - names):
+            self._routes[name].reset_waiting("the listener is gone")
+            if not self._routes[name].busy:
+                del self._routes[name]
+                self._left_over.discard(name)
+        self._left_over -= names
+        return applied
+
+    def endpoints(self, listener: str, endpoints: Iterable[Endpoint], generation: int) -> None:
+        """Where the listener's connections go, best first."""
+        route = self._route(listener)
+        route.set_endpoints(endpoints, generation)
+        if self._wires is not None:
+            for endpoint in route.endpoints:
+                if endpoint.state == "Draining" and isinstance(endpoint.dial, PodAddress):
+                    self._wires.drain(endpoint.dial.uid)
+
+    def policy(self, listener: str, policy: Policy, generation: int) -> None:
+        """How the listener treats its connections."""
+        self._route(listener).set_policy(policy, generation)
+
+    def cluster(self, settings: ClusterSettings) -> None:
+        """How wires to a cluster's pods are opened from now on."""
+        if self._wires is None:
+            from ferryman.dataplane.wires import Wires  # ssl and all: only who forwards needs it
+
+            self._wires = Wires(self.loop, self._emit)
+        self._wires.cluster(settings)
+
+    def credentials(
+        self, cluster: str, headers: tuple[tuple[str, str], ...], expires: float | None
+    ) -> None:
+        """The answer to NeedCredentials."""
+        if self._wires is not None:
+            self._wires.credentials(cluster, headers, expires)
+
+    def suspect(self) -> None:
+        """The clock jumped or the network changed: no wire is trusted until it answers."""
+        if self._wires is not None:
+            self._wires.suspect()
+
+    def close(self, listener: str, how: How) -> None:
+        """Reset a listener's connections, or (Drain) only those that still wait for a target."""
+        route = self._routes.get(listener)
+        if route is not None:
+            if how == "Reset":
+                route.reset("closed by request")
+            else:
+                route.reset_waiting("closed by request")
+
+    def counters(self) -> dict[str, ListenerCounters]:
+        """By listener; may be called from another thread."""
+        return {name: route.counters() for name, route in list(self._routes.items())}
+
+    def stop(self, drain: float, done: Callable[[], None]) -> None:
+        """Accept no more; when all has ended, or after ``drain`` seconds by force, call ``done``.
+
+        A second call, with less patience, is welcome.
+        """
+        self._listeners.close()
+        for route in self._routes.values():
+            route.reset_waiting("ferry stops")
+        self._drain_until(self.loop.now() + drain, done)
+
+    def _drain_until(self, deadline: float, done: Callable[[], None]) -> None:
+        if any(route.busy for route in self._routes.values()):
+            if self.loop.now() < deadline:
+                self.loop.call_later(0.02, lambda: self._drain_until(deadline, done))
+                return
+            for route in self._routes.values():
+                route.reset("ferry stops")
+        if self._wires is not None:
+            self._wires.close()
+            self._wires = None
+        self._pipes.close()
+        done()
+
+    def _route(self, name: str) -> Route:
+        route = self._routes.get(name)
+        if route is None:
+            route = Route(name, self.loop, self._pipes, self._dial, self._emit)
+            self._routes[name] = route
+        return route
+
+    def _dial(self, spec: DialSpec, done: Dialled) -> Dial:
+        if not isinstance(spec, PodAddress):
+            return self._dialler.dial(spec, done)
+        if self._wires is None:
+            failure = DialFailure(
+                "unavailable", f"no such cluster: {spec.cluster}", delivered=False
+            )
+            done(failure)
+            return _Over()
+        return self._wires.dial(spec, done)
+
+
+class _Over:
+    """A dial that has failed already."""
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
