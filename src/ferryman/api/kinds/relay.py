@@ -152,6 +152,9 @@ class PortStatus(Struct, frozen=True, rename="camel", omit_defaults=True, kw_onl
     name: str
     addresses: Annotated[tuple[str, ...], Meta(extra_json_schema=_ATOMIC)] = ()
     port: int = 0
+    target_port: Annotated[
+        int, Meta(description="The port inside the pods, once a name or a service's is resolved.")
+    ] = 0
     error: str = ""
 
 

@@ -1,0 +1,1 @@
+"""The Relay kind's controller: claims and plan decide, the reconciler acts."""

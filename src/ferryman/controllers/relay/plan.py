@@ -1,0 +1,358 @@
+"""What a relay comes to, given what is seen of the world; pure.
+
+``claims`` has decided who listens where. Here: which endpoints each port leads to (``kube``
+judges pods), how connections are treated, and a status that says what is so and why, in words
+that a person can act on. ``reconciler`` gathers the world and acts on the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ferryman.addresses import TcpAddress, parse
+from ferryman.api.conditions import Conditions, set_condition
+from ferryman.api.durations import parse_duration
+from ferryman.api.kinds.relay import (
+    Connections,
+    EndpointStatus,
+    Port,
+    PortStatus,
+    RelaySpec,
+    RelayStatus,
+    Workload,
+)
+from ferryman.api.resource import Object
+from ferryman.api.status import Forbidden, Unauthorized
+from ferryman.controllers.relay.claims import binds, listener_of
+from ferryman.dataplane.contract import (
+    Applied,
+    Bind,
+    Bound,
+    Endpoint,
+    ListenerCounters,
+    NotBound,
+    Policy,
+)
+from ferryman.errors import FerrymanError, UserError
+from ferryman.kube import rbac
+from ferryman.kube.dialspec import Resolution, resolve
+from ferryman.kube.targets import Target, container_port, parse_kind, target_port
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a workload: ``object`` is None if it is not there.
+
+    ``synced`` says whether everything was read at least once; ``error`` why it cannot be read
+    now, in which case the rest is what was known before.
+    """
+
+    object: Object | None = None
+    pods: tuple[Object, ...] = ()
+    synced: bool = False
+    error: FerrymanError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last dial of a listener failed; ``kind`` as in ``contract.DialFailed``."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that a plan depends on besides the relay itself.
+
+    ``namespaces`` is the default namespace of each cluster; ``troubles`` and ``counters`` go by
+    listener, ``lost`` (claims) by listener and address.
+    """
+
+    now: datetime
+    seen: Seen = Seen()
+    applied: Applied = field(default_factory=dict)
+    lost: Mapping[str, Mapping[Bind, str]] = field(default_factory=dict)
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    counters: Mapping[str, ListenerCounters] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: ``endpoints`` go by listener."""
+
+    endpoints: Mapping[str, tuple[Endpoint, ...]]
+    policy: Policy
+    status: RelayStatus
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What becomes a condition."""
+
+    status: bool | None
+    reason: str
+    message: str
+
+
+def target_of(workload: Workload) -> Target:
+    """The workload as ``kube`` knows it; UserError for a kind that has no pods (yet)."""
+    return Target(parse_kind(workload.kind), workload.namespace, workload.name)
+
+
+def plan(name: str, generation: int, spec: RelaySpec, before: RelayStatus, world: World) -> Plan:
+    """Decide; ``before`` is the present status, whose times are kept where nothing turned."""
+    resolved = {port.name: _resolve(spec, port, world.seen) for port in spec.ports}
+    verdicts = {
+        "Bound": _bound(name, spec, world),
+        "TargetReady": _target_ready(spec, resolved, world.seen),
+        "Reachable": _reachable(name, spec, world),
+    }
+    conditions: Conditions = tuple(c for c in before.conditions if c.type in (*verdicts, "Ready"))
+    for kind, verdict in {**verdicts, "Ready": _ready(verdicts)}.items():
+        conditions = set_condition(
+            conditions,
+            kind,
+            "Unknown" if verdict.status is None else verdict.status,
+            verdict.reason,
+            verdict.message,
+            now=world.now,
+            generation=generation,
+        )
+    status = RelayStatus(
+        observed_generation=generation,
+        ports=tuple(_port_status(name, port, resolved[port.name], world) for port in spec.ports),
+        endpoints=_endpoint_statuses(resolved),
+        connections=_connections(name, spec, world.counters),
+        conditions=conditions,
+    )
+    led = {listener_of(name, port): found.endpoints for port, found in resolved.items()}
+    return Plan(led, policy(spec), status)
+
+
+def endpoints(name: str, spec: RelaySpec, seen: Seen) -> dict[str, tuple[Endpoint, ...]]:
+    """Where each listener leads now, best first; what cannot be resolved leads nowhere."""
+    return {
+        listener_of(name, port.name): _resolve(spec, port, seen).endpoints for port in spec.ports
+    }
+
+
+def policy(spec: RelaySpec) -> Policy:
+    """How connections are treated."""
+    return Policy(
+        balance=spec.balance,
+        hold=parse_duration(spec.hold.timeout),
+        hold_connections=spec.hold.max_connections,
+        ambiguous=spec.retry.ambiguous,
+        replay_bytes=spec.retry.buffer_bytes,
+        drain=parse_duration(spec.drain.timeout),
+    )
+
+
+# -- where a port leads --
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A port's endpoints and what status says of them; ``port`` is 0 while it is not known."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    statuses: tuple[EndpointStatus, ...] = ()
+    port: int = 0
+    error: UserError | None = None
+
+
+def _resolve(spec: RelaySpec, port: Port, seen: Seen) -> _Resolved:
+    target = spec.target
+    if target.address:
+        return _plain(target.address)
+    if target.workload is None or seen.object is None:
+        return _Resolved()
+    wanted = port.target_port if port.target_port is not None else port.listen.port
+    workload = target_of(target.workload)
+    try:
+        found = resolve(target.workload.cluster, workload, seen.object, seen.pods, wanted)
+    except UserError as error:
+        return _Resolved(error=error)
+    if workload.kind == "pod":
+        found = _asked_for_by_name(found)
+    statuses = tuple(
+        EndpointStatus(pod=p.pod, uid=p.uid, port=p.port, state=p.state, reason=p.reason)
+        for p in found.places
+    )
+    number = found.port or _port_of_template(seen.object, wanted)
+    return _Resolved(found.endpoints, statuses, number, _lacking(found))
+
+
+def _plain(text: str) -> _Resolved:
+    address = parse(text)
+    port = address.port if isinstance(address, TcpAddress) else 0
+    status = EndpointStatus(port=port, state="Active", reason=f"dialled at {address}")
+    return _Resolved((Endpoint(text, address),), (status,), port)
+
+
+def _asked_for_by_name(found: Resolution) -> Resolution:
+    """A pod that a person names may be dialled when it runs, ready or not: to see why it is not."""
+    running = {e.id for e in found.endpoints}
+    places = tuple(
+        replace(place, state="Active", reason=f"{place.reason}; asked for by name")
+        if place.state == "Unready" and f"{place.uid}:{place.port}" in running
+        else place
+        for place in found.places
+    )
+    active = {f"{place.uid}:{place.port}" for place in places if place.state == "Active"}
+    return Resolution(
+        tuple(replace(e, state="Active") if e.id in active else e for e in found.endpoints), places
+    )
+
+
+def _port_of_template(target_object: Object, wanted: int | str) -> int:
+    """The port that the pods to come will have, as far as it can be told without one."""
+    try:
+        number = target_port(target_object, wanted)
+        if isinstance(number, int):
+            return number
+        template = (target_object.get("spec") or {}).get("template") or {}
+        return container_port({"metadata": target_object["metadata"], **template}, number)
+    except UserError:
+        return 0
+
+
+def _lacking(found: Resolution) -> UserError | None:
+    """The reason if there are pods that stay and none of them has the port."""
+    staying = [place for place in found.places if place.state != "Draining"]
+    if staying and not any(place.port for place in staying):
+        return UserError(staying[0].reason)
+    return None
+
+
+def _endpoint_statuses(resolved: Mapping[str, _Resolved]) -> tuple[EndpointStatus, ...]:
+    return tuple(dict.fromkeys(s for port in resolved.values() for s in port.statuses))
+
+
+# -- what status says --
+
+
+def _port_status(name: str, port: Port, resolved: _Resolved, world: World) -> PortStatus:
+    wanted = binds(name, port)
+    bound = [b.address for bind in wanted if isinstance(b := world.applied.get(bind), Bound)]
+    numbers = [a.port for a in bound if isinstance(a, TcpAddress)]
+    errors = [text for _, text in _not_bound(name, port, world)]
+    if resolved.error is not None:
+        errors.append(resolved.error.message)
+    return PortStatus(
+        name=port.name,
+        addresses=tuple(str(address) for address in bound),
+        port=numbers[0] if numbers else 0,
+        target_port=resolved.port,
+        error="; ".join(dict.fromkeys(errors)),
+    )
+
+
+def _not_bound(name: str, port: Port, world: World) -> list[tuple[str, str]]:
+    """Reason and message for each address that cannot be listened on."""
+    lost = world.lost.get(listener_of(name, port.name), {})
+    failures = []
+    for bind in binds(name, port):
+        if bind in lost:
+            failures.append(("PortClaimed", f"{bind.address} is claimed by relay/{lost[bind]}"))
+        elif isinstance(failure := world.applied.get(bind), NotBound):
+            holder = f" by {failure.holder}" if failure.holder else ""
+            failures.append(("AddressInUse" if holder else "NotBound", failure.message + holder))
+    return failures
+
+
+def _bound(name: str, spec: RelaySpec, world: World) -> _Verdict:
+    if spec.suspend:
+        return _Verdict(False, "Suspended", "suspended: nothing is listened on")
+    failures = [f for port in spec.ports for f in _not_bound(name, port, world)]
+    if failures:
+        return _Verdict(False, failures[0][0], "; ".join(message for _, message in failures))
+    wanted = [bind for port in spec.ports for bind in binds(name, port)]
+    bound = [b.address for bind in wanted if isinstance(b := world.applied.get(bind), Bound)]
+    if len(bound) < len(wanted):
+        return _Verdict(None, "Binding", "about to listen")
+    return _Verdict(True, "Bound", f"listening on {', '.join(map(str, bound))}")
+
+
+def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen) -> _Verdict:
+    if spec.target.address:
+        return _Verdict(True, "Address", f"{spec.target.address} is dialled at each connection")
+    workload = spec.target.workload
+    if workload is None:
+        return _Verdict(False, "NotSupported", "the target has to be an address or a workload")
+    what = f"{workload.kind}/{workload.name}"
+    if seen.object is None:
+        if not seen.synced:
+            return _Verdict(None, "Resolving", f"{what} has not been seen yet")
+        resource = target_of(workload).resource
+        return _Verdict(
+            False, "TargetNotFound", f'{resource.full_name} "{workload.name}" not found'
+        )
+    for port in resolved.values():
+        if port.error is not None:
+            return _Verdict(False, "PortNotFound", str(port.error))
+    statuses = _endpoint_statuses(resolved)
+    active = [s.pod for s in statuses if s.state == "Active"]
+    if active:
+        return _Verdict(True, "PodReady", f"pod/{active[0]} is {_reason(statuses, 'Active')}")
+    if not seen.synced:
+        return _Verdict(None, "Resolving", f"the pods of {what} have not been seen yet")
+    if not statuses:
+        return _Verdict(False, "NoPods", f"{what} has no pods")
+    return _Verdict(False, "NoReadyPod", f"pod/{statuses[0].pod} is {statuses[0].reason}")
+
+
+def _reason(statuses: tuple[EndpointStatus, ...], state: str) -> str:
+    return next(s.reason for s in statuses if s.state == state)
+
+
+def _reachable(name: str, spec: RelaySpec, world: World) -> _Verdict:
+    error = world.seen.error
+    if error is not None:
+        return _unreadable(spec, error)
+    for port in spec.ports:
+        trouble = world.troubles.get(listener_of(name, port.name))
+        if trouble is not None:
+            return _Verdict(False, _camel(trouble.kind), trouble.message)
+    return _Verdict(True, "Reachable", "no dial has failed lately")
+
+
+def _unreadable(spec: RelaySpec, error: FerrymanError) -> _Verdict:
+    if isinstance(error, Forbidden) and spec.target.workload is not None:
+        return _Verdict(
+            False,
+            "Forbidden",
+            str(rbac.explain(error, rbac.needed(target_of(spec.target.workload)))),
+        )
+    reason = "Unauthorized" if isinstance(error, Unauthorized) else "ClusterUnreachable"
+    return _Verdict(False, reason, str(error))
+
+
+def _camel(kind: str) -> str:
+    return "Dial" + kind.title()
+
+
+def _ready(verdicts: Mapping[str, _Verdict]) -> _Verdict:
+    """The first thing that is wrong, or else the first that is not known."""
+    wrong = [v for v in verdicts.values() if v.status is False]
+    unknown = [v for v in verdicts.values() if v.status is None]
+    if wrong:
+        return _Verdict(False, wrong[0].reason, wrong[0].message)
+    if unknown:
+        return _Verdict(False, unknown[0].reason, unknown[0].message)
+    return _Verdict(True, "Ready", "connections go through")
+
+
+def _connections(
+    name: str, spec: RelaySpec, counters: Mapping[str, ListenerCounters]
+) -> Connections:
+    ours = [counters.get(listener_of(name, p.name), ListenerCounters()) for p in spec.ports]
+    return Connections(
+        open=sum(c.open for c in ours),
+        held=sum(c.held for c in ours),
+        total=sum(c.total for c in ours),
+        failed=sum(c.failed for c in ours),
+    )
