@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import AGE, NAME
 from ferryman.demo.kinds.schema import BOOLEAN, STRINGS, described, kind_schema
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True)
@@ -23,6 +23,7 @@ CONFIG_MAP = Kind(
         AGE,
     ),
     schema=kind_schema(
+        CONFIG_MAPS,
         "ConfigMap holds configuration data for pods to consume.",
         data=described(STRINGS, "The data, as text."),
         binaryData=described(STRINGS, "The data, as base64."),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
-from ferryman.demo.kinds.cells import AGE, NAME, SELECTOR, WORKLOAD_WIDE, status_of
+from ferryman.demo.kinds.cells import SELECTOR, WORKLOAD_WIDE, status_of
 from ferryman.demo.kinds.podspec import POD_TEMPLATE, default_template, template_causes
 from ferryman.demo.kinds.schema import (
     BOOLEAN,
@@ -114,6 +115,7 @@ DEPLOYMENT = Kind(
         SELECTOR,
     ),
     schema=kind_schema(
+        DEPLOYMENTS,
         "Deployment enables declarative updates for Pods and ReplicaSets.",
         spec=_SPEC,
         status=_STATUS,

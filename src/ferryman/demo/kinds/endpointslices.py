@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import AGE, NAME
 from ferryman.demo.kinds.schema import (
     ANYTHING,
     BOOLEAN,
@@ -44,6 +44,7 @@ ENDPOINT_SLICE = Kind(
         AGE,
     ),
     schema=kind_schema(
+        ENDPOINT_SLICES,
         "EndpointSlice represents a set of service endpoints.",
         addressType=STRING,
         endpoints=array(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME, since
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import NAME, since
 from ferryman.demo.kinds.schema import ANYTHING, INTEGER, STRING, TIME, kind_schema, struct
 
 EVENTS = Resource("", "v1", "events", "Event", True)
@@ -50,8 +50,10 @@ EVENT = Kind(
         Column("First Seen", lambda o, now: since(o.get("firstTimestamp"), now), wide=True),
         Column("Count", lambda o, _: int(o.get("count") or 1), wide=True, kind="integer"),
         Column(NAME.name, NAME.cell, wide=True),
+        Column(AGE.name, AGE.cell, wide=True),
     ),
     schema=kind_schema(
+        EVENTS,
         "Event is a report of an event somewhere in the cluster.",
         involvedObject=_REFERENCE,
         related=_REFERENCE,

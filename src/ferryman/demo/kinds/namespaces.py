@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import AGE, NAME, status_of
+from ferryman.demo.kinds.cells import status_of
 from ferryman.demo.kinds.schema import CONDITIONS, STRING, kind_schema, struct, unique
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False)
@@ -26,6 +27,7 @@ NAMESPACE = Kind(
     short_names=("ns",),
     columns=(NAME, Column("Status", lambda o, _: status_of(o).get("phase") or "Active"), AGE),
     schema=kind_schema(
+        NAMESPACES,
         "Namespace provides a scope for names.",
         spec=struct(finalizers=unique(STRING)),
         status=struct(phase=STRING, conditions=CONDITIONS),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import AGE, NAME, status_of
+from ferryman.demo.kinds.cells import status_of
 from ferryman.demo.kinds.schema import (
     ANYTHING,
     BOOLEAN,
@@ -96,5 +97,5 @@ NODE = Kind(
         _info("kernelVersion"),
         _info("containerRuntimeVersion"),
     ),
-    schema=kind_schema("Node is a worker node in Kubernetes.", spec=_SPEC, status=_STATUS),
+    schema=kind_schema(NODES, "Node is a worker node in Kubernetes.", spec=_SPEC, status=_STATUS),
 )

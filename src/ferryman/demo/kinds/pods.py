@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME, since
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.cells import AGE, NAME, since, status_of
+from ferryman.demo.kinds.cells import status_of
 from ferryman.demo.kinds.podspec import POD_SPEC, default_pod_spec, pod_spec_causes
 from ferryman.demo.kinds.schema import (
     ANYTHING,
@@ -128,7 +129,10 @@ POD = Kind(
         Column("Readiness Gates", lambda _, __: "<none>", wide=True),
     ),
     schema=kind_schema(
-        "A pod is a collection of containers that run on a node.", spec=POD_SPEC, status=_STATUS
+        PODS,
+        "A pod is a collection of containers that run on a node.",
+        spec=POD_SPEC,
+        status=_STATUS,
     ),
     default=_default,
     validate=lambda pod: pod_spec_causes(pod.get("spec"), "spec"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ferryman.api.openapi import OBJECT_META
 from ferryman.api.resource import Object
 from ferryman.api.status import Cause
 from ferryman.demo.kinds.schema import (
@@ -17,7 +18,6 @@ from ferryman.demo.kinds.schema import (
     INT_OR_STRING,
     INTEGER,
     LONG,
-    OBJECT_META,
     QUANTITY,
     STRING,
     STRINGS,

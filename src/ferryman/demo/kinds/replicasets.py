@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
-from ferryman.demo.kinds.cells import AGE, NAME, SELECTOR, WORKLOAD_WIDE, status_of
+from ferryman.demo.kinds.cells import SELECTOR, WORKLOAD_WIDE, status_of
 from ferryman.demo.kinds.podspec import POD_TEMPLATE, default_template, template_causes
 from ferryman.demo.kinds.schema import (
     CONDITIONS,
@@ -69,6 +70,7 @@ REPLICA_SET = Kind(
         SELECTOR,
     ),
     schema=kind_schema(
+        REPLICA_SETS,
         "ReplicaSet ensures that a specified number of pod replicas are running.",
         spec=_SPEC,
         status=_STATUS,

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ferryman.api.openapi import OBJECT_META
+from ferryman.api.resource import Resource
+
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
@@ -79,36 +82,6 @@ def unique(item: Schema) -> Schema:
 
 STRINGS = mapping(STRING)
 
-OBJECT_META = struct(
-    "Standard object's metadata.",
-    name=STRING,
-    generateName=STRING,
-    namespace=STRING,
-    uid=STRING,
-    resourceVersion=STRING,
-    generation=LONG,
-    creationTimestamp=TIME,
-    deletionTimestamp=TIME,
-    deletionGracePeriodSeconds=LONG,
-    labels=described(STRINGS, "What selectors select by."),
-    annotations=described(STRINGS, "Anything else that tools want to keep with the object."),
-    ownerReferences=keyed(
-        struct(
-            required=("apiVersion", "kind", "name", "uid"),
-            apiVersion=STRING,
-            kind=STRING,
-            name=STRING,
-            uid=STRING,
-            controller=BOOLEAN,
-            blockOwnerDeletion=BOOLEAN,
-        ),
-        "uid",
-    ),
-    finalizers=unique(STRING),
-    managedFields=array(ANYTHING),
-    selfLink=STRING,
-)
-
 LABEL_SELECTOR = struct(
     "A label query over a set of resources.",
     matchLabels=STRINGS,
@@ -134,7 +107,7 @@ CONDITIONS = keyed(
 )
 
 
-def kind_schema(description: str, **properties: Schema) -> Schema:
+def kind_schema(resource: Resource, description: str, **properties: Schema) -> Schema:
     """The schema of a whole object: type and metadata besides what is its own."""
     return {
         "type": "object",
@@ -145,4 +118,7 @@ def kind_schema(description: str, **properties: Schema) -> Schema:
             "metadata": OBJECT_META,
             **properties,
         },
+        "x-kubernetes-group-version-kind": [
+            {"group": resource.group, "version": resource.version, "kind": resource.kind}
+        ],
     }

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
-from ferryman.demo.kinds.cells import AGE, NAME, selector_text
+from ferryman.demo.kinds.cells import selector_text
 from ferryman.demo.kinds.schema import (
     ANYTHING,
     BOOLEAN,
@@ -131,6 +132,7 @@ SERVICE = Kind(
         Column("Selector", lambda o, _: selector_text(o["spec"].get("selector")), wide=True),
     ),
     schema=kind_schema(
+        SERVICES,
         "Service is a named abstraction of software service.",
         spec=_SPEC,
         status=struct(loadBalancer=ANYTHING, conditions=CONDITIONS),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
-from ferryman.demo.kinds.cells import AGE, NAME, WORKLOAD_WIDE, status_of
+from ferryman.demo.kinds.cells import WORKLOAD_WIDE, status_of
 from ferryman.demo.kinds.podspec import POD_TEMPLATE, default_template, template_causes
 from ferryman.demo.kinds.schema import (
     ANYTHING,
@@ -92,6 +93,7 @@ STATEFUL_SET = Kind(
     subresources=frozenset({"status", "scale"}),
     columns=(NAME, Column("Ready", _ready), AGE, *WORKLOAD_WIDE),
     schema=kind_schema(
+        STATEFUL_SETS,
         "StatefulSet represents a set of pods with consistent identities.",
         spec=_SPEC,
         status=_STATUS,
