@@ -57,8 +57,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the last dial of a listener failed; ``kind`` as in ``contract.DialFailed``."""
+    """Why the last dial of a listener failed: ``endpoint`` and ``kind`` as in ``DialFailed``."""
 
+    endpoint: str
     kind: str
     message: str
 
@@ -108,7 +109,7 @@ def plan(name: str, generation: int, spec: RelaySpec, before: RelayStatus, world
     verdicts = {
         "Bound": _bound(name, spec, world),
         "TargetReady": _target_ready(spec, resolved, world.seen),
-        "Reachable": _reachable(name, spec, world),
+        "Reachable": _reachable(name, spec, resolved, world),
     }
     conditions: Conditions = tuple(c for c in before.conditions if c.type in (*verdicts, "Ready"))
     for kind, verdict in {**verdicts, "Ready": _ready(verdicts)}.items():
@@ -215,7 +216,7 @@ def _port_of_template(target_object: Object, wanted: int | str) -> int:
         if isinstance(number, int):
             return number
         template = (target_object.get("spec") or {}).get("template") or {}
-        return container_port({"metadata": target_object["metadata"], **template}, number)
+        return container_port({**template, "metadata": target_object["metadata"]}, number)
     except UserError:
         return 0
 
@@ -309,14 +310,16 @@ def _reason(statuses: tuple[EndpointStatus, ...], state: str) -> str:
     return next(s.reason for s in statuses if s.state == state)
 
 
-def _reachable(name: str, spec: RelaySpec, world: World) -> _Verdict:
-    error = world.seen.error
-    if error is not None:
-        return _unreadable(spec, error)
-    for port in spec.ports:
-        trouble = world.troubles.get(listener_of(name, port.name))
-        if trouble is not None:
-            return _Verdict(False, _camel(trouble.kind), trouble.message)
+def _reachable(
+    name: str, spec: RelaySpec, resolved: Mapping[str, _Resolved], world: World
+) -> _Verdict:
+    if world.seen.error is not None:
+        return _unreadable(spec, world.seen.error)
+    for port, found in resolved.items():
+        trouble = world.troubles.get(listener_of(name, port))
+        dialled = {endpoint.id for endpoint in found.endpoints if endpoint.state == "Active"}
+        if trouble is not None and trouble.endpoint in dialled:  # else it went with its endpoint
+            return _Verdict(False, f"Dial{trouble.kind.title()}", trouble.message)
     return _Verdict(True, "Reachable", "no dial has failed lately")
 
 
@@ -329,10 +332,6 @@ def _unreadable(spec: RelaySpec, error: FerrymanError) -> _Verdict:
         )
     reason = "Unauthorized" if isinstance(error, Unauthorized) else "ClusterUnreachable"
     return _Verdict(False, reason, str(error))
-
-
-def _camel(kind: str) -> str:
-    return "Dial" + kind.title()
 
 
 def _ready(verdicts: Mapping[str, _Verdict]) -> _Verdict:
