@@ -120,6 +120,10 @@ class Connection:
     def _deadline(self) -> float:
         return self._since + self._route.policy.hold
 
+    def _is_final(self) -> bool:
+        """Whether there is neither time nor another endpoint left."""
+        return self._route.loop.now() >= self._deadline and not self._route.untried(self._tried)
+
     def _start_dial(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._route.began(self)
@@ -141,7 +145,7 @@ class Connection:
             return
         self._route.left(self, endpoint)
         self._tried |= {endpoint.id}
-        final = self._route.loop.now() >= self._deadline
+        final = self._is_final()
         self._route.emit(
             DialFailed(self._route.name, self.id, endpoint.id, failure.kind, failure.message, final)
         )
@@ -294,17 +298,16 @@ class Connection:
         target.abort(message)
         self.endpoint = None
         self._route.left(self, endpoint)
-        now = self._route.loop.now()
-        final = loss.how == "undelivered" and now >= self._deadline
+        self._tried |= {endpoint.id}
+        final = loss.how == "undelivered" and self._is_final()
         kind = "refused" if loss.how == "undelivered" else "ambiguous"
         self._route.emit(DialFailed(self._route.name, self.id, endpoint.id, kind, message, final))
         if final:
             self._reset(message)
             return
         if loss.how != "undelivered":  # it got through before: it waits anew
-            self._since = now
+            self._since = self._route.loop.now()
             self._replays += loss.said
-        self._tried |= {endpoint.id}
         self.seek()
 
     # -- going --

@@ -136,6 +136,10 @@ class Route:
             case "LeastConnections":
                 return min(left, key=lambda e: self._load[e.id])
 
+    def untried(self, tried: frozenset[str]) -> bool:
+        """Whether ``choose`` would find one."""
+        return any(e.id not in tried for e in self._active)
+
     def is_active(self, endpoint_id: str) -> bool:
         return any(e.id == endpoint_id for e in self._active)
 
