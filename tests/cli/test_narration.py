@@ -5,7 +5,6 @@ from ferryman.api.kinds.relay import EndpointState, EndpointStatus, RelayStatus
 from ferryman.cli.narration import AGAIN, Narrator
 from ferryman.dataplane.contract import Closed, DialFailed, Opened
 
-
 Place = tuple[str, EndpointState, str]
 
 
