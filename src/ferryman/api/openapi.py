@@ -90,7 +90,7 @@ def object_schema(
 
 def schema_of(struct: type[Struct], *, defaults: bool = True) -> dict[str, Any]:
     """The structural schema of a struct; empty defaults are left out, as objects do."""
-    schema = msgspec.json.schema(struct)
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(struct)))
     definitions = schema.pop("$defs", {})
     return _inline(schema, definitions, defaults)
 

@@ -46,6 +46,7 @@ class Kind:
     ``default`` fills in, in place, what a new or changed object leaves out; ``validate`` yields
     every cause. ``schema`` is the OpenAPI v3 schema of the object. Kinds with "status" in
     ``subresources`` keep the status that a plain write brings out of the store, and the reverse.
+    ``selectable_fields`` are what a field selector may name beside name and namespace.
     ``graceful`` kinds (pods) stay, marked as deleting, until their keeper deletes them with grace
     period 0.
     """
@@ -55,6 +56,7 @@ class Kind:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: frozenset[str] = frozenset({"status"})
+    selectable_fields: frozenset[str] = frozenset()
     columns: tuple[Column, ...] = ()
     schema: Object = field(default_factory=dict)
     default: Callable[[Object], None] = _nothing
