@@ -1,1 +1,4 @@
-"""Any scheme and any ObjectClient as an HTTP API that kubectl takes for Kubernetes."""
+"""A Kubernetes-style HTTP API over any ``Scheme`` and any ``ObjectClient``.
+
+``app`` puts the parts together and says what a caller can hook in; ``server`` owns the listener.
+"""
