@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable
 
 from ferryman.addresses import TcpAddress, UnixAddress
+from ferryman.dataplane import sockets
 from ferryman.dataplane.contract import HANGUP, WRITE, Dial, DialFailure, Dialled
 from ferryman.dataplane.loop import Loop
 from ferryman.dataplane.sockets import SocketSide, kernel_path
 
 CONNECT_TIMEOUT = 10.0
 _Places = list[tuple[int, tuple[str, int] | str]]
+_CONNECTED = frozenset({0, errno.EISCONN})
+_CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY})
 _REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
 
 
@@ -97,18 +100,18 @@ class _Attempt:
         while self._places:
             family, place = self._places.pop(0)
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-                self._sock = sock
-                sock.setblocking(False)
-                if family != socket.AF_UNIX:
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock = self._sock = sockets.non_blocking(family)
                 error = sock.connect_ex(place)
+                if error == errno.EINPROGRESS:
+                    # On this machine it is connected by now: asking again is one call, waiting for
+                    # readiness four and a turn of the loop.
+                    error = sock.connect_ex(place)
             except OSError as failed:
                 error = failed.errno or errno.EINVAL
-            if error == 0:
+            if error in _CONNECTED:
                 self._connected()
                 return
-            if error == errno.EINPROGRESS and self._sock is not None:
+            if error in _CONNECTING and self._sock is not None:
                 self._loop.add(self._sock.fileno(), WRITE, self._ready)
                 return
             self._note(error)

@@ -19,6 +19,7 @@ from ferryman.dataplane.loop import Loop
 
 BACKLOG = 512
 _ERROR = 8  # select.EPOLLERR: an RST came, or the like
+_AT_ONCE = getattr(socket, "SOCK_NONBLOCK", 0)  # Linux makes it so without another call
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -128,6 +129,18 @@ def reset_on_close(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     except OSError:
         pass  # it is gone already
+
+
+def non_blocking(family: int) -> socket.socket:
+    """A new stream socket, with TCP_NODELAY if it is TCP."""
+    if _AT_ONCE:
+        sock = socket.socket(family, socket.SOCK_STREAM | _AT_ONCE)
+    else:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def accepted(sock: socket.socket) -> None:
