@@ -8,7 +8,7 @@ older lists of groups, versions and resources (most libraries). Sources: ``apidi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Kind
@@ -43,7 +43,7 @@ class Served:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = VERBS
-    subresources: Mapping[str, Shown] = BUILT_IN
+    subresources: Mapping[str, Shown] = field(default_factory=dict)
 
 
 def served(kind: Kind, more: Mapping[str, Shown]) -> Served:

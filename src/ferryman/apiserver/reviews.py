@@ -27,7 +27,7 @@ _ANY_URL = {"verbs": ["*"], "nonResourceURLs": ["*"]}
 
 def _review(group: str, plural: str, kind: str) -> Served:
     resource = Resource(group, "v1", plural, kind, False)
-    return Served(resource, kind.lower(), verbs=("create",), subresources={})
+    return Served(resource, kind.lower(), verbs=("create",))
 
 
 SERVED = (

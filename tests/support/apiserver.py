@@ -1,0 +1,221 @@
+"""A small API on loopback: boats (namespaced, with status and scale) and harbours (cluster-scoped).
+
+``serving`` runs it over TLS on a MemoryStore; ``kubeconfig`` writes the file that a real client
+needs to find it.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from ferryman.api.openapi import OBJECT_META
+from ferryman.api.resource import Object, Resource
+from ferryman.api.scheme import Column, Kind, Scheme
+from ferryman.api.status import Cause
+from ferryman.apiserver import certificates
+from ferryman.apiserver.app import Subresources, create_app
+from ferryman.apiserver.authentication import User, token_of
+from ferryman.apiserver.server import Server
+from ferryman.runtime.clock import Clock, SystemClock
+from ferryman.store.memory import MemoryStore
+
+TOKEN = "a-token-for-tests"
+USER = User("skipper", "u-1", ("crew", "system:authenticated"))
+
+BOATS = Resource("ferries.example", "v1", "boats", "Boat", True)
+HARBOURS = Resource("ferries.example", "v1", "harbours", "Harbour", False)
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False)
+EVENTS = Resource("", "v1", "events", "Event", True)
+
+_STRING = {"type": "string"}
+_STRINGS = {"type": "object", "additionalProperties": _STRING}
+
+
+def _schema(description: str, **properties: Object) -> Object:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {
+            "apiVersion": _STRING,
+            "kind": _STRING,
+            "metadata": OBJECT_META,
+            **properties,
+        },
+    }
+
+
+def _default_boat(obj: Object) -> None:
+    obj.setdefault("spec", {}).setdefault("replicas", 1)
+
+
+def _boat_causes(obj: Object) -> Iterable[Cause]:
+    spec = obj.get("spec", {})
+    if not spec.get("captain"):
+        yield Cause("spec.captain", "Required value", "FieldValueRequired")
+    for i, berth in enumerate(spec.get("berths", ())):
+        if berth.get("beds", 1) < 1:
+            yield Cause(f"spec.berths[{i}].beds", "Invalid value: must be positive")
+
+
+def _captain(obj: Object, _: datetime) -> str:
+    return str(obj.get("spec", {}).get("captain", "<none>"))
+
+
+BOAT = Kind(
+    resource=BOATS,
+    short_names=("bt",),
+    categories=("all",),
+    subresources=frozenset({"status", "scale"}),
+    selectable_fields=frozenset({"spec.captain"}),
+    columns=(
+        Column("Captain", _captain),
+        Column("Berths", lambda o, _: len(o["spec"].get("berths", ())), kind="integer"),
+        Column("Sails", lambda o, _: o["spec"].get("replicas", 0), wide=True, kind="integer"),
+    ),
+    schema=_schema(
+        "A boat crosses the water.",
+        spec={
+            "type": "object",
+            "description": "What the boat should be like.",
+            "properties": {
+                "captain": {"type": "string", "description": "Who steers."},
+                "replicas": {"type": "integer", "format": "int32"},
+                "selector": {
+                    "type": "object",
+                    "properties": {"matchLabels": _STRINGS},
+                },
+                "berths": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"],
+                    "x-kubernetes-patch-strategy": "merge",
+                    "x-kubernetes-patch-merge-key": "name",
+                    "items": {
+                        "type": "object",
+                        "properties": {"name": _STRING, "beds": {"type": "integer"}},
+                    },
+                },
+            },
+        },
+        status={"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    ),
+    default=_default_boat,
+    validate=_boat_causes,
+)
+HARBOUR = Kind(
+    resource=HARBOURS,
+    subresources=frozenset(),
+    schema=_schema(
+        "A harbour shelters boats.",
+        spec={"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    ),
+)
+NAMESPACE = Kind(resource=NAMESPACES, short_names=("ns",), subresources=frozenset({"status"}))
+EVENT = Kind(
+    resource=EVENTS,
+    subresources=frozenset(),
+    selectable_fields=frozenset(
+        f"involvedObject.{field}" for field in ("kind", "name", "namespace", "uid")
+    ),
+)
+SCHEME = Scheme((BOAT, HARBOUR, NAMESPACE, EVENT))
+
+
+def boat(name: str, captain: str = "Ann", namespace: str = "default", **spec: Any) -> Object:
+    """A boat as a person would write it."""
+    return {
+        "apiVersion": "ferries.example/v1",
+        "kind": "Boat",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"captain": captain, **spec},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API that is being served."""
+
+    server: Server
+    store: MemoryStore
+    certificate: certificates.ServerCertificate
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def context(self) -> ssl.SSLContext:
+        """What a client trusts it with."""
+        return ssl.create_default_context(cadata=self.certificate.authority.decode())
+
+    def kubeconfig(self, folder: Path, token: str = TOKEN) -> Path:
+        """Write a kubeconfig file for it."""
+        path = folder / "kubeconfig"
+        named = {"name": "ferries"}
+        cluster = {
+            "server": self.url,
+            "certificate-authority": str(self.certificate.certificate.parent / "ca.crt"),
+        }
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "ferries",
+            "clusters": [{**named, "cluster": cluster}],
+            "users": [{**named, "user": {"token": token}}],
+            "contexts": [{**named, "context": {"cluster": "ferries", "user": "ferries"}}],
+        }
+        path.write_text(json.dumps(config))
+        return path
+
+    @contextmanager
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        token: str | None = TOKEN,
+    ) -> Iterator[HTTPResponse]:
+        """One request with the standard library's client; blocks, so call it in a thread."""
+        sent = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection = HTTPSConnection(
+            "127.0.0.1", self.server.port, timeout=10, context=self.context()
+        )
+        try:
+            connection.request(method, path, data, {**sent, **(headers or {})})
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    *,
+    scheme: Scheme = SCHEME,
+    clock: Clock | None = None,
+    subresources: Subresources | None = None,
+    history: int = 4096,
+) -> AsyncIterator[Api]:
+    """Serve a store of its own until the block ends."""
+    clock = clock or SystemClock()
+    store = MemoryStore(scheme, clock, history)
+    app = create_app(
+        scheme,
+        store,
+        authenticate=token_of(TOKEN, USER),
+        subresources=subresources,
+        clock=clock,
+    )
+    certificate = certificates.make(folder, SystemClock().now())
+    async with Server(app, tls=certificate.context()) as server:
+        yield Api(server, store, certificate)
