@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ferryman.errors import PeerError
+from ferryman.protocols.buffers import coalesce
 from ferryman.protocols.multiplex import Bytes
 
 NORMAL = 1000
@@ -113,7 +114,7 @@ class WebSocket:
     def data_to_send(self) -> list[bytes | bytearray]:
         """Take what is queued."""
         out, self._out, self._pongs = self._out, [], 0
-        return out
+        return coalesce(out)
 
     def receive(self, data: Bytes) -> list[Event]:
         """Take bytes; nothing after a Close is read. Raises PeerError."""
