@@ -40,8 +40,7 @@ Address = TcpAddress | UnixAddress
 def parse(text: str) -> Address:
     """The address that a short form means; raises UserError, which names the forms."""
     if text.startswith("unix:"):
-        text = text.removeprefix("unix:").removeprefix("//") or text
-        return _unix(text)
+        return _unix(text.removeprefix("unix:").removeprefix("//"))
     if "/" in text or text.startswith("@"):
         return _unix(text)
     host, colon, port = text.rpartition(":")
@@ -71,6 +70,7 @@ def parse_port(text: str) -> int:
 
 
 def _unix(path: str) -> UnixAddress:
-    if len(path.encode()) > 107 or "\0" in path:  # sun_path, less its terminating zero
-        raise UserError(f"not a UNIX socket path: {path!r}", "it can have at most 107 bytes")
+    size = len(path.encode(errors="surrogateescape"))
+    if not 0 < size <= 107 or "\0" in path:  # sun_path, less its terminating zero
+        raise UserError(f"not a UNIX socket path: {path!r}", "it can have 1 to 107 bytes")
     return UnixAddress(path)
