@@ -35,6 +35,21 @@ EVENT = Kind(
     resource=EVENTS,
     short_names=("ev",),
     subresources=frozenset(),
+    selectable_fields=frozenset(
+        {
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        }
+    ),
     columns=(
         Column("Last Seen", _last_seen),
         Column("Type", lambda o, _: str(o.get("type", ""))),
