@@ -38,7 +38,7 @@ from ferryman.apiserver.negotiation import (
 from ferryman.apiserver.openapi import OpenAPI
 from ferryman.apiserver.paths import Target, resolve, unknown_path
 from ferryman.apiserver.reading import Reader
-from ferryman.apiserver.responses import document
+from ferryman.apiserver.responses import document, with_warnings
 from ferryman.apiserver.writing import Writer
 from ferryman.runtime.clock import Clock, SystemClock
 
@@ -145,7 +145,7 @@ class _Api:
             if request.method not in hook.methods:
                 raise method_not_allowed()
             return await hook.answer(request, Name(target.name, target.namespace))
-        return await self._verb(request, target)
+        return with_warnings(request, await self._verb(request, target))
 
     async def _verb(self, request: Request, target: Target) -> Response:
         match request.method, bool(target.name), bool(target.subresource):

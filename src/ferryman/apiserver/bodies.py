@@ -7,7 +7,7 @@ drops unknown fields as the schema says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from ferryman.api import codec
 from ferryman.api.resource import Object
 from ferryman.api.scheme import Kind
-from ferryman.api.status import BadRequest, TooLarge
+from ferryman.api.status import BadRequest, TooLarge, UnsupportedMediaType
 from ferryman.apiserver.negotiation import BodyType, body_type
 from ferryman.apiserver.parameters import FieldValidation
 from ferryman.registry.structural import unknown_fields
@@ -23,15 +23,10 @@ from ferryman.registry.structural import unknown_fields
 MOST_BYTES = 3 * 1024 * 1024
 """Kubernetes' own limit for what it decodes."""
 
+_NO_PROTOBUF = (
+    "objects are understood in JSON and YAML, not in protobuf; with kubectl, use a file (apply -f)"
+)
 _MOST_WARNINGS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """An object from a request, and what a client should be warned of."""
-
-    obj: Object
-    warnings: tuple[str, ...] = ()
 
 
 async def read(request: Request) -> bytes:
@@ -50,8 +45,8 @@ async def read(request: Request) -> bytes:
     return bytes(body)
 
 
-async def read_object(request: Request, kind: Kind, validation: FieldValidation) -> Decoded:
-    """The object that a create or an update brings.
+async def read_object(request: Request, kind: Kind, validation: FieldValidation) -> Object:
+    """The object that a create or an update brings; what is doubtful becomes a warning.
 
     Raises BadRequest (also for unknown and duplicate fields if they are to be errors),
     UnsupportedMediaType, TooLarge.
@@ -59,12 +54,21 @@ async def read_object(request: Request, kind: Kind, validation: FieldValidation)
     form = body_type(request.headers.get("content-type", ""))
     body = await read(request)
     if form == "protobuf":
-        raise BadRequest("objects are understood in JSON and YAML only, not in protobuf")
+        raise UnsupportedMediaType(_NO_PROTOBUF)
     decoded = decode(body, form)
     if not isinstance(decoded, dict):
         raise BadRequest("an object expected in the body of the request")
-    doubts = () if validation == "Ignore" else _doubts(kind, body, form, decoded)
-    return Decoded(decoded, judge(kind, doubts, validation))
+    if validation != "Ignore":
+        twice = codec.duplicate_keys(body) if form == "json" else []
+        duplicates = [f'duplicate field "{key}"' for key in twice[:_MOST_WARNINGS]]
+        _judge(request, kind, [*duplicates, *_unknown(kind, decoded)], validation)
+    return decoded
+
+
+def check_patch(request: Request, kind: Kind, patch: Any, validation: FieldValidation) -> None:
+    """Hold what a merge, strategic or apply patch writes against the schema, as above."""
+    if validation != "Ignore":
+        _judge(request, kind, _unknown(kind, _written(patch)), validation)
 
 
 def decode(body: bytes, form: BodyType) -> Any:
@@ -76,30 +80,33 @@ def decode(body: bytes, form: BodyType) -> Any:
     return codec.from_json(body)
 
 
-def judge(kind: Kind, doubts: tuple[str, ...], validation: FieldValidation) -> tuple[str, ...]:
-    """The warnings that doubts about fields become; raises BadRequest if they are errors."""
+def _judge(request: Request, kind: Kind, doubts: list[str], validation: FieldValidation) -> None:
     if doubts and validation == "Strict":
+        name, version = kind.resource.kind, kind.resource.version
         raise BadRequest(
-            f"{kind.resource.kind} in version {kind.resource.version!r} cannot be handled as a "
-            f"{kind.resource.kind}: strict decoding error: {', '.join(doubts)}".replace("'", '"')
+            f'{name} in version "{version}" cannot be handled as a {name}: strict decoding error: '
+            + ", ".join(doubts)
         )
-    return doubts
+    request.state.warnings = doubts
 
 
-def doubts_about(kind: Kind, obj: Object) -> tuple[str, ...]:
+def _unknown(kind: Kind, obj: Any) -> list[str]:
     """The fields that a kind's schema does not know, in Kubernetes' words."""
-    found: list[str] = []
-    for path in unknown_fields(kind.schema, obj):
-        found.append(f'unknown field "{path}"')
-        if len(found) == _MOST_WARNINGS:
-            break
-    return tuple(found)
+    found = islice(unknown_fields(kind.schema, obj), _MOST_WARNINGS)
+    return [f'unknown field "{path}"' for path in found]
 
 
-def _doubts(kind: Kind, body: bytes, form: BodyType, obj: Object) -> tuple[str, ...]:
-    twice = codec.duplicate_keys(body) if form == "json" else []
-    duplicates = tuple(f'duplicate field "{key}"' for key in twice[:_MOST_WARNINGS])
-    return (*duplicates, *doubts_about(kind, obj))
+def _written(patch: Any) -> Any:
+    """What a patch puts into an object: neither deletions nor directives."""
+    if isinstance(patch, dict):
+        return {
+            key: _written(value)
+            for key, value in patch.items()
+            if value is not None and not key.startswith("$")
+        }
+    if isinstance(patch, list):
+        return [_written(item) for item in patch]
+    return patch
 
 
 def _too_large() -> TooLarge:

@@ -25,6 +25,7 @@ from ferryman.api.status import (
     from_status,
 )
 from ferryman.apiserver.negotiation import JSON
+from ferryman.apiserver.responses import with_warnings
 from ferryman.errors import Conflict, FerrymanError, Unavailable, UserError
 
 Handler = Callable[[Request, Any], Any]
@@ -59,8 +60,8 @@ def status_response(error: ApiError) -> Response:
     return Response(body, error.code, headers, media_type=JSON)
 
 
-async def _on_ours(_: Request, error: FerrymanError) -> Response:
-    return status_response(as_api_error(error))
+async def _on_ours(request: Request, error: FerrymanError) -> Response:
+    return with_warnings(request, status_response(as_api_error(error)))
 
 
 async def _on_starlette(_: Request, error: HTTPException) -> Response:

@@ -19,7 +19,6 @@ from ferryman.apiserver.negotiation import JSON, YAML
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _PATCHES = (
-    "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
@@ -129,7 +128,7 @@ def _document(kinds: Iterable[Kind], version: str) -> Object:
 def _schemas(kind: Kind) -> Object:
     resource = kind.resource
     schema = kind.schema or _ANYTHING
-    properties = {**_TYPE_META, **schema.get("properties", {})}
+    properties = {**schema.get("properties", {}), **_TYPE_META}
     properties["metadata"] = _reference(f"{_META}.ObjectMeta")
     return {
         _name(resource): {

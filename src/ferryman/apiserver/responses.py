@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ferryman.api import codec
@@ -29,7 +29,6 @@ def object_response(
     *,
     status: int = 200,
     include: Include = "Metadata",
-    warnings: Sequence[str] = (),
 ) -> Response:
     """One object of a kind."""
     match form.view:
@@ -42,7 +41,7 @@ def object_response(
             shown = table(
                 kind, [obj], now, version=form.version, include=include, metadata=metadata
             )
-    return document(shown, form, status=status, warnings=warnings)
+    return document(shown, form, status=status)
 
 
 def list_response(
@@ -77,17 +76,18 @@ def list_response(
     return document(shown, form)
 
 
-def document(
-    obj: Any, form: Form = _JSON, *, status: int = 200, warnings: Sequence[str] = ()
-) -> Response:
+def document(obj: Any, form: Form = _JSON, *, status: int = 200) -> Response:
     """Any plain data as JSON or YAML."""
     if form.encoding == "yaml":
         from ferryman.api import yaml  # 20 ms that most servers never need
 
-        response = Response(yaml.dump(obj), status, media_type=YAML)
-    else:
-        response = Response(codec.to_json(obj), status, media_type=JSON)
-    for warning in warnings:
+        return Response(yaml.dump(obj), status, media_type=YAML)
+    return Response(codec.to_json(obj), status, media_type=JSON)
+
+
+def with_warnings(request: Request, response: Response) -> Response:
+    """The answer with what ``bodies`` found doubtful about the request."""
+    for warning in getattr(request.state, "warnings", ()):
         response.headers.append("Warning", _warning(warning))
     return response
 

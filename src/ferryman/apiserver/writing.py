@@ -35,28 +35,28 @@ class Writer:
     async def create(self, request: Request, target: Target) -> Response:
         """POST to a list."""
         form, options = _asked(request)
-        decoded = await bodies.read_object(request, target.kind, options.validation)
-        _agree(target, decoded.obj)
+        given = await bodies.read_object(request, target.kind, options.validation)
+        _agree(target, given)
         obj = await self._client.create(
-            target.kind.resource, decoded.obj, manager=options.manager, dry_run=options.dry_run
+            target.kind.resource, given, manager=options.manager, dry_run=options.dry_run
         )
-        return self._answer(target, obj, form, status=201, warnings=decoded.warnings)
+        return self._answer(target, obj, form, status=201)
 
     async def update(self, request: Request, target: Target) -> Response:
         """PUT of an object, its status or its scale."""
         form, options = _asked(request)
         subresource = _own_subresource(target)
         validation = "Ignore" if subresource == "scale" else options.validation
-        decoded = await bodies.read_object(request, target.kind, validation)
-        _agree(target, decoded.obj)
+        given = await bodies.read_object(request, target.kind, validation)
+        _agree(target, given)
         obj = await self._client.update(
             target.kind.resource,
-            decoded.obj,
+            given,
             subresource=subresource,
             manager=options.manager,
             dry_run=options.dry_run,
         )
-        return self._answer(target, obj, form, warnings=decoded.warnings)
+        return self._answer(target, obj, form)
 
     async def patch(self, request: Request, target: Target) -> Response:
         """PATCH of an object, its status or its scale."""
@@ -68,10 +68,8 @@ class Writer:
         _check_patch(how, patch)
         if how == "apply":
             _check_apply(request, target, patch)
-        warnings: tuple[str, ...] = ()
-        if how != "json" and subresource != "scale" and options.validation != "Ignore":
-            doubts = bodies.doubts_about(target.kind, _written(patch))
-            warnings = bodies.judge(target.kind, doubts, options.validation)
+        if how != "json" and subresource != "scale":
+            bodies.check_patch(request, target.kind, patch, options.validation)
         obj = await self._client.patch(
             target.kind.resource,
             target.name,
@@ -83,22 +81,12 @@ class Writer:
             force=options.force,
             dry_run=options.dry_run,
         )
-        return self._answer(target, obj, form, warnings=warnings)
+        return self._answer(target, obj, form)
 
-    def _answer(
-        self,
-        target: Target,
-        obj: Object,
-        form: Form,
-        *,
-        status: int = 200,
-        warnings: tuple[str, ...] = (),
-    ) -> Response:
+    def _answer(self, target: Target, obj: Object, form: Form, *, status: int = 200) -> Response:
         if target.subresource == "scale":
-            return document(obj, form, status=status, warnings=warnings)
-        return object_response(
-            target.kind, obj, form, self._clock.now(), status=status, warnings=warnings
-        )
+            return document(obj, form, status=status)
+        return object_response(target.kind, obj, form, self._clock.now(), status=status)
 
 
 def _asked(request: Request) -> tuple[Form, WriteOptions]:
@@ -144,16 +132,3 @@ def _check_apply(request: Request, target: Target, patch: Object) -> None:
         cause = Cause("fieldManager", "Required value: is required for apply patch")
         raise Invalid(f"PatchOptions.meta.k8s.io is invalid: {cause}", causes=[cause])
     _agree(target, patch)
-
-
-def _written(patch: Any) -> Any:
-    """What a merge, strategic or apply patch puts into an object: no deletions, no directives."""
-    if isinstance(patch, dict):
-        return {
-            key: _written(value)
-            for key, value in patch.items()
-            if value is not None and not key.startswith("$")
-        }
-    if isinstance(patch, list):
-        return [_written(item) for item in patch]
-    return patch
