@@ -33,6 +33,10 @@ _METHOD_AND_TARGET = re.compile(rb"([A-Z]+) [/*h]")
 _RESPONSE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
 _RESPONSE_BEGUN = re.compile(rb"HTTP/1\.|" + b"|".join(b"HTTP/1."[:n] + rb"\Z" for n in range(7)))
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_CLOSES = re.compile(rb"\r\nconnection[ \t]*:(?:[^\r\n]*,)?[ \t]*close[ \t]*[,\r]", re.IGNORECASE)
+_KEEPS = re.compile(
+    rb"\r\nconnection[ \t]*:(?:[^\r\n]*,)?[ \t]*keep-alive[ \t]*[,\r]", re.IGNORECASE
+)
 _UNCLEAR = re.compile(rb"\r\n[ \t]|[^\r]\n|\r[^\n]")  # folded lines, bare CR or LF
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
@@ -80,6 +84,7 @@ class Exchanges:
         self._unanswered: deque[bytes] = deque()  # methods
         self._seen = False
         self._interim = False
+        self._persistent = True
 
     @property
     def complete(self) -> bool | None:
@@ -91,6 +96,11 @@ class Exchanges:
         if not self.watching or not (self._seen or begun):
             return None
         return not begun and not self._unanswered and self._answers.between
+
+    @property
+    def persistent(self) -> bool:
+        """Whether neither side has said that the connection ends (RFC 9112, 9.3)."""
+        return self._persistent
 
     def sent(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the client went by."""
@@ -114,6 +124,7 @@ class Exchanges:
         if method == b"CONNECT" or len(self._unanswered) >= PIPELINE_LIMIT:
             raise _Unclear
         self._seen = True
+        self._persistent = self._persistent and _persists(head)
         self._unanswered.append(method)
         return length
 
@@ -125,6 +136,8 @@ class Exchanges:
         if status == 101:
             raise _Unclear  # from here on it is another protocol
         self._interim = status < 200
+        if not self._interim:
+            self._persistent = self._persistent and _persists(head)
         if self._interim or status in (204, 304) or self._unanswered[0] == b"HEAD":
             return 0
         return _body_length(head, otherwise=_UNTIL_CLOSE)
@@ -235,6 +248,12 @@ class _Messages:
     def _finish(self) -> None:
         self._phase = "head"
         self._end()
+
+
+def _persists(head: bytes) -> bool:
+    if _CLOSES.search(head):
+        return False
+    return b"HTTP/1.1" in head[: head.find(b"\n")] or _KEEPS.search(head) is not None
 
 
 def _request(head: bytes) -> tuple[bytes, int]:
