@@ -1,0 +1,230 @@
+"""One HTTP/1.1 connection to an API server: one request at a time, kept alive between them.
+
+``protocols.http.Client`` knows HTTP; this module owns the socket, applies back-pressure and turns
+the kernel's and the peer's failures into ours. ``transport`` keeps the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import sys
+from collections import deque
+from collections.abc import Iterable
+from typing import cast
+
+from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
+from ferryman.protocols.http.client import Body, Client, Ended, Responded
+
+_HIGH_WATER = 1 << 20
+_SEPARATE_FAMILIES_SECONDS = 0.25  # RFC 8305: the other address family gets its chance after this
+_GONE_AFTER = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""A silent peer (network gone, machine asleep) is noticed after half a minute, in a watch too."""
+
+
+class Stale(Unavailable):
+    """A kept-alive connection turned out to be closed before any of the answer came."""
+
+
+class Connection(asyncio.Protocol):
+    """Use ``connect`` to make one. Whoever stops in the middle of an answer has to ``abort``."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._http = Client()
+        self._parts: deque[bytes] = deque()
+        self._buffered = 0
+        self._head: Responded | None = None
+        self._ended = True
+        self._failure: FerrymanError | None = None
+        self._answered = False
+        self._used = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow now."""
+        return self._ended and self._failure is None
+
+    async def request(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> Responded:
+        """Send a request and wait for the head of its answer.
+
+        Raises UserError if it cannot be said in HTTP, Stale, Unavailable or PeerError.
+        """
+        assert self._transport is not None
+        if self._failure is not None:
+            raise self._failure
+        said = self._http.request(method, target, headers)
+        said += self._http.body(body) + self._http.end() if body else self._http.end()
+        self._parts.clear()  # what the last answer's reader did not care for
+        self._buffered = 0
+        self._head, self._ended, self._answered = None, False, False
+        self._resume()
+        self._transport.write(said)
+        return await self._answer_head()
+
+    async def read(self) -> bytes:
+        """The next part of the answer's body, empty at its end. Unavailable, PeerError."""
+        while not self._parts:
+            if self._ended:
+                return b""
+            await self._news()
+        part = self._parts.popleft()
+        self._buffered -= len(part)
+        if self._buffered < _HIGH_WATER:
+            self._resume()
+        return part
+
+    def abort(self) -> None:
+        """Close at once, dropping what is under way. Idempotent."""
+        self._fail(Unavailable(f"the connection to {self._server} was closed"))
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        """Wait until the socket is released, after ``abort``."""
+        await asyncio.shield(self._closed)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        plain = cast(socket.socket, transport.get_extra_info("socket"))
+        with contextlib.suppress(OSError):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _GONE_AFTER:
+                option = "TCP_KEEPALIVE" if (sys.platform, name) == _DARWIN_IDLE else name
+                if hasattr(socket, option):
+                    plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            self._fail(PeerError(f"{self._server} spoke without being asked"))
+            self.abort()
+            return
+        self._receive(data)
+        if self._buffered > _HIGH_WATER and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._hung_up(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hung_up(exc)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _receive(self, data: bytes) -> None:
+        try:
+            events = self._http.receive(data)
+        except PeerError as error:
+            self._fail(PeerError(f"{self._server}: {error.message}"))
+            self.abort()
+            return
+        for event in events:
+            self._answered = True
+            match event:
+                case Responded():
+                    self._head = event
+                case Body(part):
+                    self._parts.append(part)
+                    self._buffered += len(part)
+                case Ended(reusable):
+                    self._ended = self._used = True
+                    if not reusable:
+                        self._fail(Unavailable(f"{self._server} ended the connection"))
+                case _:
+                    self._fail(PeerError(f"{self._server} switched protocols without being asked"))
+                    self.abort()
+
+    def _hung_up(self, exc: Exception | None) -> None:
+        """The peer has closed: that ends some answers, and cuts others off."""
+        if self._failure is None and not self._ended and self._answered and exc is None:
+            with contextlib.suppress(PeerError):
+                for event in self._http.receive(b""):
+                    self._ended = self._ended or isinstance(event, Ended)
+        why = f": {_reason(exc)}" if exc is not None else ""
+        if not self._answered and self._used:
+            self._fail(Stale(f"{self._server} ended an idle connection{why}"))
+        else:
+            self._fail(Unavailable(f"{self._server} ended the connection before it answered{why}"))
+
+    def _fail(self, error: FerrymanError) -> None:
+        """The first failure stays."""
+        if self._failure is None:
+            self._failure = error
+        self._wake()
+
+    async def _answer_head(self) -> Responded:
+        while self._head is None:
+            await self._news()
+        return self._head
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    async def _news(self) -> None:
+        """Wait until something changes; raises the failure if there is nothing else to come."""
+        if self._failure is not None and not self._ended:
+            raise self._failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+_DARWIN_IDLE = ("darwin", "TCP_KEEPIDLE")  # macOS calls it TCP_KEEPALIVE (named so since 3.10)
+
+
+async def connect(
+    host: str, port: int, context: ssl.SSLContext | None, server_name: str, timeout: float
+) -> Connection:
+    """Connect to whichever of the host's addresses answers first; TLS if there is a context.
+
+    ``server_name`` is the name in the certificate. Raises Unavailable; UserError if the server is
+    not to be trusted. ``timeout`` in seconds covers all of it.
+    """
+    server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout):
+            _, connection = await loop.create_connection(
+                lambda: Connection(server),
+                host,
+                port,
+                ssl=context,
+                server_hostname=server_name or host if context is not None else None,
+                happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
+            )
+    except ssl.SSLCertVerificationError as cause:
+        raise UserError(
+            f"the certificate of {server} is not trusted: {cause.verify_message}",
+            "is the kubeconfig's certificate-authority that of this cluster?",
+        ) from cause
+    except TimeoutError as cause:
+        raise Unavailable(f"{server} did not answer within {timeout:g} s") from cause
+    except (OSError, UnicodeError) as cause:  # UnicodeError: a host that IDNA cannot say
+        raise Unavailable(f"cannot connect to {server}: {_reason(cause)}") from cause
+    return connection
+
+
+def _reason(cause: Exception) -> str:
+    """What the kernel, the resolver or OpenSSL says, without the numbers."""
+    if isinstance(cause, ssl.SSLError):
+        return (cause.reason or str(cause)).replace("_", " ").lower()
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
