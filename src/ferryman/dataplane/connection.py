@@ -248,6 +248,10 @@ class Connection:
         """From the flow: the client was lost."""
         self._reset(f"the client is gone: {error.strerror or error}")
 
+    def broke(self, error: Exception) -> None:
+        """From the flow: a defect. It must be seen, and end nobody else's connection."""
+        self._reset(f"a defect in ferry: {type(error).__name__}: {error}")
+
     def ended(self) -> None:
         """From the flow: both directions are done."""
         self._close()

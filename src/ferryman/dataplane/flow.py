@@ -54,6 +54,10 @@ class Owner(Protocol):
         """The client was lost; the owner stops the flow."""
         ...
 
+    def broke(self, error: Exception) -> None:
+        """Something is wrong with Ferryman itself; the owner stops the flow."""
+        ...
+
     def ended(self) -> None:
         """Both directions came to their proper end."""
         ...
@@ -145,6 +149,12 @@ class Flow:
 
     def _ready(self, mask: int, reads: Direction, writes: Direction) -> None:
         """One side is ready: it is the source of ``reads`` and the sink of ``writes``."""
+        try:
+            self._carry(mask, reads, writes)
+        except Exception as error:  # noqa: BLE001  a defect of ours ends one flow, not the loop
+            self._owner.broke(error)
+
+    def _carry(self, mask: int, reads: Direction, writes: Direction) -> None:
         if mask & WRITE and writes.blocked:
             self._flush(writes)
         if mask & (READ | HANGUP) and not (reads.eof or reads.blocked or reads.finished):

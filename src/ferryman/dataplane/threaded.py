@@ -47,6 +47,7 @@ class ThreadedDataPlane:
         self._lock = threading.Lock()
         self._news = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="ferryman data plane", daemon=True)
         self._thread.start()
 
@@ -94,7 +95,9 @@ class ThreadedDataPlane:
         return self._engine.counters()
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens, for one reader; ends when the data plane has stopped."""
+        """What happens, for one reader; ends when the data plane has stopped. Raises Unavailable
+        if it did not stop but break.
+        """
         while True:
             await self._news.wait()
             self._news.clear()
@@ -106,7 +109,9 @@ class ThreadedDataPlane:
             for event in events:
                 yield event
             if self._stopped.is_set() and not self._events:
-                return
+                break
+        if self._error is not None:
+            raise Unavailable("the data plane broke") from self._error
 
     async def stop(self, deadline: float = 0.0) -> None:
         """Accept no more, wait so many seconds for connections to end, reset the rest, end.
@@ -119,6 +124,8 @@ class ThreadedDataPlane:
     def _run(self) -> None:
         try:
             self._loop.run()
+        except Exception as error:  # noqa: BLE001  the next caller hears of it
+            self._error = error
         finally:
             self._loop.close()
             self._tell(self._has_stopped)
@@ -129,7 +136,7 @@ class ThreadedDataPlane:
 
     async def _call(self, function: Callable[[], T]) -> T:
         if self._stopped.is_set():
-            raise Unavailable("the data plane has stopped")
+            raise Unavailable("the data plane has stopped") from self._error
         future: asyncio.Future[T] = self._asyncio.create_future()
 
         def run() -> None:
