@@ -1,18 +1,17 @@
-"""The far end of every measurement: one cheap loop that sinks, sends or echoes.
+"""The far end of every relay's measurement: one cheap loop that sinks, sends or echoes.
 
 A connection opens with nine bytes: what to do and a size (``REQUEST``). ``U`` takes that many bytes
 and answers with one; ``D`` sends that many; ``E`` echoes whatever comes. Nothing here depends on a
-half-close, because a node's port-forward does not carry one.
+half-close. Linux only, as all of the bench: it uses epoll itself, because what this loop costs is
+taken from the cores that the contenders share with it.
 
-Standard library only and in one file: ``forward`` also runs it inside a pod, as
-``python backend.py HOST:PORT…``. Prints ``listening`` once it does.
+``python backend.py HOST:PORT`` or ``… /run/x.sock`` serves until it is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import selectors
+import select
 import socket
 import struct
 import sys
@@ -28,64 +27,62 @@ _outgoing = memoryview(bytes(CHUNK))
 class Connection:
     """One connection: first its request, then what the request asks for."""
 
-    def __init__(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
+    def __init__(self, sock: socket.socket, epoll: select.epoll) -> None:
         self._sock = sock
-        self._selector = selector
-        self._request = b""
+        self._epoll = epoll
+        self._early = b""
         self._left = 0
-        self._next = self._read_request
-        selector.register(sock, selectors.EVENT_READ, self)
+        self.turn: Callable[[], bool] = self._read_request
+        epoll.register(sock.fileno(), select.EPOLLIN)
 
-    def _read_request(self) -> None:
-        data = self._sock.recv(REQUEST.size - len(self._request))
-        self._request += data
-        if not data:
-            self._close()
-        elif len(self._request) == REQUEST.size:
-            what, self._left = REQUEST.unpack(self._request)
-            if what == b"D":
-                self._when(selectors.EVENT_WRITE, self._send)
-            else:
-                self._when(selectors.EVENT_READ, self._echo if what == b"E" else self._sink)
+    def close(self) -> None:
+        """Close the socket; that takes it from the epoll, too."""
+        self._sock.close()
 
-    def _sink(self) -> None:
+    def _read_request(self) -> bool:
+        """Every turn says whether the connection goes on."""
+        data = self._sock.recv(65536)
+        self._early += data
+        if not data or len(self._early) < REQUEST.size:
+            return bool(data)
+        what, self._left = REQUEST.unpack_from(self._early)
+        early = self._early[REQUEST.size :]
+        if what == b"E":
+            self.turn = self._echo
+            if early:
+                self._sock.sendall(early)
+        elif what == b"U":
+            self.turn = self._sink
+            self._took(len(early))
+        else:
+            self.turn = self._send
+            self._epoll.modify(self._sock.fileno(), select.EPOLLOUT)
+        return True
+
+    def _sink(self) -> bool:
         received = self._sock.recv_into(_incoming)
-        self._left -= received
-        if not received:
-            self._close()
-        elif self._left <= 0:
+        self._took(received)
+        return bool(received)
+
+    def _took(self, count: int) -> None:
+        self._left -= count
+        if self._left <= 0:
             self._sock.send(b".")
             self._left = sys.maxsize  # only the end is still to come
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
         self._left -= self._sock.send(_outgoing[: min(CHUNK, self._left)])
         if not self._left:
             self._left = sys.maxsize
-            self._when(selectors.EVENT_READ, self._sink)
+            self.turn = self._sink
+            self._epoll.modify(self._sock.fileno(), select.EPOLLIN)
+        return True
 
-    def _echo(self) -> None:
+    def _echo(self) -> bool:
         data = self._sock.recv(65536)
         if data:
             self._sock.sendall(data)
-        else:
-            self._close()
-
-    def turn(self) -> None:
-        """Do what the socket is ready for."""
-        try:
-            self._next()
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._close()
-
-    def _when(self, events: int, then: Callable[[], None]) -> None:
-        self._next = then
-        self._selector.modify(self._sock, events, self)
-
-    def _close(self) -> None:
-        self._selector.unregister(self._sock)
-        self._sock.close()
+        return bool(data)
 
 
 def listen(address: str) -> socket.socket:
@@ -94,37 +91,47 @@ def listen(address: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(address)
         listener.listen(4096)
-        return listener
-    host, _, port = address.rpartition(":")
-    listener = socket.create_server((host, int(port)), backlog=4096)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
+    else:
+        host, _, port = address.rpartition(":")
+        listener = socket.create_server((host, int(port)), backlog=4096)
+        # Inherited by what it accepts (Linux).
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setblocking(False)
     return listener
 
 
-def serve(addresses: list[str]) -> None:
+def serve(listener: socket.socket) -> None:
     """Serve until killed."""
-    selector = selectors.DefaultSelector()
-    for address in addresses:
-        listener = listen(address)
-        listener.setblocking(False)
-        selector.register(listener, selectors.EVENT_READ, listener)
-    os.write(1, b"listening\n")
+    epoll = select.epoll()
+    epoll.register(listener.fileno(), select.EPOLLIN)
+    connections: dict[int, Connection] = {}
     while True:
-        for key, _ in selector.select():
-            if isinstance(key.data, Connection):
-                key.data.turn()
-            else:
-                _accept(key.data, selector)
+        for number, _ in epoll.poll():
+            if number == listener.fileno():
+                _accept(listener, epoll, connections)
+            elif not _turn(connections[number]):
+                connections.pop(number).close()
 
 
-def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
+def _turn(connection: Connection) -> bool:
+    try:
+        return connection.turn()
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _accept(
+    listener: socket.socket, epoll: select.epoll, connections: dict[int, Connection]
+) -> None:
     with contextlib.suppress(BlockingIOError):
         for _ in range(64):
             accepted, _address = listener.accept()
             accepted.setblocking(False)
-            Connection(accepted, selector)
+            connections[accepted.fileno()] = Connection(accepted, epoll)
 
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        serve(sys.argv[1:])
+        serve(listen(sys.argv[1]))
