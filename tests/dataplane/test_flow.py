@@ -54,11 +54,12 @@ class Bench:
         self.owner = Owner()
         self.client, ours = socket.socketpair()
         theirs, self.server = socket.socketpair()
-        self.sides = [SocketSide(self.loop, s) for s in (ours, theirs)]
+        self.sides = SocketSide(self.loop, ours), SocketSide(self.loop, theirs)
         for sock in (ours, theirs):
             sock.setblocking(False)
         self.meters = (Meter(), Meter())
-        self.flow = Flow(self.loop, Pipes(), self.owner, *self.sides, self.meters, watched=True)
+        client, target = self.sides
+        self.flow = Flow(self.loop, Pipes(), self.owner, client, target, self.meters, watched=True)
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
