@@ -1,0 +1,78 @@
+"""Who tells what to whom: a stream to the wire that carries it, a wire to its keeper.
+
+``wire`` is the ``Carrier``, ``cluster`` the ``Keeper``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ferryman.dataplane.loop import Loop
+
+if TYPE_CHECKING:
+    from ferryman.dataplane.wires.stream import StreamSide
+    from ferryman.dataplane.wires.wire import Wire
+
+
+class Carrier(Protocol):
+    """What a stream needs of its wire."""
+
+    loop: Loop
+    half_closes: bool
+    writable: bool
+    """Whether more may be sent now."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the network has not taken all yet."""
+        ...
+
+    def send(self, pair: int, data: memoryview) -> None: ...
+
+    def finish(self, pair: int) -> None: ...
+
+    def reset(self, pair: int) -> None: ...
+
+    def eased(self, stream: StreamSide) -> None:
+        """Its client took bytes, or is gone."""
+        ...
+
+    def lingers(self, stream: StreamSide) -> None:
+        """Its client has said its last word: the wire is free for another."""
+        ...
+
+    def revives(self, stream: StreamSide) -> None:
+        """Not quite: much is still coming for it."""
+        ...
+
+    def over(self, stream: StreamSide) -> None:
+        """Nothing more will come for it."""
+        ...
+
+    def flushed(self, stream: StreamSide) -> bool:
+        """Whether anything of it was given to the network."""
+        ...
+
+
+class Keeper(Protocol):
+    """Who owns the wire, and counts its streams."""
+
+    def lingers(self, wire: Wire) -> None: ...
+
+    def revives(self, wire: Wire) -> None: ...
+
+    def stalls(self, wire: Wire, *, stalled: bool) -> None: ...
+
+    def evicted(self, wire: Wire) -> None:
+        """A stream was reset because its client did not read a wire that is shared."""
+        ...
+
+    def ended(self, wire: Wire, *, lingered: bool) -> None:
+        """A stream is over."""
+        ...
+
+    def lost(self, wire: Wire, why: str, *, clean: bool) -> None:
+        """The wire is over, its streams will be told; ``clean`` if nobody used it and the server
+        said why.
+        """
+        ...
