@@ -38,6 +38,7 @@ from ferryman.protocols.multiplex import (
     PairReset,
     ServerWire,
 )
+from ferryman.runtime.tasks import Tasks
 
 LINGER = 1.0
 """Seconds that one direction may go on after the other has ended (containerd)."""
@@ -67,7 +68,7 @@ class PortForwarder:
         self,
         client: ObjectClient,
         kubelet: Kubelet,
-        tasks: asyncio.TaskGroup,
+        tasks: Tasks,
         *,
         half_close: bool = False,
     ) -> None:
@@ -92,8 +93,8 @@ class PortForwarder:
         return TakeOver(judged.response, WireProtocol(self, judged.wire, sandbox))
 
     def spawn_dial(self, pair: PodSide) -> None:
-        """Dial for a pair, in the cluster's task group."""
-        self._tasks.create_task(pair.dial())
+        """Dial for a pair, as a task of the cluster's."""
+        self._tasks.start(pair.dial(), "dial")
 
     @property
     def half_close(self) -> bool:

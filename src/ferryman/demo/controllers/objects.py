@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from ferryman.api.conditions import rfc3339
-from ferryman.api.resource import Object, Resource
+from ferryman.api.resource import Name, Object, Resource
 
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words, as k8s.io/apimachinery/util/rand
 
@@ -42,6 +42,17 @@ def controller_of(obj: Object) -> Object | None:
     """The owner that is the object's controller."""
     owners = obj["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def owner_names(kind: str) -> Callable[[Object], Iterable[Name]]:
+    """For watching dependents: whose controller of a kind is to look, when one changes."""
+
+    def names(obj: Object) -> Iterable[Name]:
+        owner = controller_of(obj)
+        if owner is not None and owner.get("kind") == kind:
+            yield Name(str(owner["name"]), str(obj["metadata"].get("namespace", "")))
+
+    return names
 
 
 def owned_by(objects: Iterable[Object], owner: Object) -> list[Object]:
@@ -110,17 +121,14 @@ def merged_conditions(
     return result
 
 
-def pod_of(
-    owner: Object, resource: Resource, name: str, labels: dict[str, str] | None = None
-) -> Object:
-    """A pod made of the owner's template, with further labels."""
+def pod_of(owner: Object, resource: Resource, labels: dict[str, str] | None = None) -> Object:
+    """A pod made of the owner's template, with further labels; its name is still to be set."""
     template = copy.deepcopy(owner["spec"]["template"])
     meta = template.get("metadata") or {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": name,
             "namespace": owner["metadata"].get("namespace", ""),
             "labels": {**(meta.get("labels") or {}), **(labels or {})},
             **({"annotations": meta["annotations"]} if meta.get("annotations") else {}),

@@ -136,5 +136,16 @@ POD = Kind(
     ),
     default=_default,
     validate=lambda pod: pod_spec_causes(pod.get("spec"), "spec"),
+    selectable_fields=frozenset(
+        {
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        }
+    ),
     graceful=True,
 )

@@ -6,7 +6,6 @@ looked up here by the wires (``portforward``) and by ``logs``.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 
@@ -18,10 +17,11 @@ from ferryman.demo.kubelet.pod import PodRunner
 from ferryman.demo.network import Network
 from ferryman.errors import Unavailable
 from ferryman.runtime.clock import Clock
+from ferryman.runtime.tasks import Tasks
 
 
 class Kubelet:
-    """Runs the pods of one node, in a task group of the cluster's."""
+    """Runs the pods of one node, as tasks of the cluster's."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Kubelet:
         clock: Clock,
         recorder: Recorder,
         network: Network,
-        tasks: asyncio.TaskGroup,
+        tasks: Tasks,
         node: str,
     ) -> None:
         self._client = client
@@ -79,13 +79,12 @@ class Kubelet:
         try:
             runner = PodRunner(self._client, self._clock, self._recorder, self._network, pod)
         except Unavailable as error:
-            self._tasks.create_task(
-                self._recorder.record("kubelet", pod, "Failed", error.message, warning=True)
-            )
+            told = self._recorder.record("kubelet", pod, "Failed", error.message, warning=True)
+            self._tasks.start(told, "event")
             return
         runner.update(pod)
         self._runners[uid] = runner
-        self._tasks.create_task(self._run(uid, runner))
+        self._tasks.start(self._run(uid, runner), f"pod {pod['metadata']['name']}")
 
     async def _run(self, uid: str, runner: PodRunner) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,7 +65,7 @@ class Log:
         self._ended = True
         self._tell()
 
-    async def read(self, options: LogOptions) -> AsyncIterator[bytes]:
+    async def read(self, options: LogOptions) -> AsyncGenerator[bytes, None]:
         """The lines asked for, several at a time; with ``follow`` until the container's end."""
         position = self._start(options)
         left = options.limit
