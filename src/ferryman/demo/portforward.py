@@ -356,7 +356,7 @@ class PodSide(asyncio.BufferedProtocol):
 
     def _succeed(self) -> None:
         if not self._over:
-            self._finish(asyncio.Transport.close)
+            self._finish(_close)
             self._wire.machine.succeed(self._pair)
             self._wire.flush()
 
@@ -365,7 +365,7 @@ class PodSide(asyncio.BufferedProtocol):
             return
         sandbox = self._wire.sandbox
         self._owner.stats.dials_failed += 1
-        self._finish(asyncio.Transport.close)
+        self._finish(_close)
         text = f"error forwarding port {self._port} to pod {sandbox.id}, uid : {why}"
         self._wire.machine.fail(self._pair, text, gone=gone)
         self._wire.flush()
@@ -378,6 +378,10 @@ class PodSide(asyncio.BufferedProtocol):
         if self._transport is not None:
             close(self._transport)
         self._wire.drop(self._pair)
+
+
+def _close(transport: asyncio.Transport) -> None:
+    transport.close()
 
 
 def _reset(transport: asyncio.Transport) -> None:
