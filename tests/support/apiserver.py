@@ -6,15 +6,18 @@ needs to find it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
+
+import h11
 
 from ferryman.api.openapi import OBJECT_META
 from ferryman.api.resource import Object, Resource
@@ -140,6 +143,94 @@ def boat(name: str, captain: str = "Ann", namespace: str = "default", **spec: An
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said to a request."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str:
+        """The values of a header, joined."""
+        return ", ".join(value for key, value in self.headers if key == name)
+
+
+class Connection:
+    """A client's end of HTTP/1.1, on h11, one request after another."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.http = h11.Connection(h11.CLIENT)
+
+    async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request and take the whole answer."""
+        await self.send(method, path, body, **headers)
+        head = await self.event()
+        assert isinstance(head, h11.Response), head
+        data = b""
+        while isinstance(event := await self.event(), h11.Data):
+            data += bytes(event.data)
+        if self.http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
+            self.http.start_next_cycle()
+        return _answer(head, data)
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> None:
+        """Send a request; ``authorization`` is there unless it is said otherwise."""
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
+        sent = {"host": "localhost", "authorization": f"Bearer {TOKEN}"}
+        if data:
+            sent["content-length"] = str(len(data))
+        sent |= {key.replace("_", "-"): value for key, value in headers.items()}
+        pairs = [(key, value) for key, value in sent.items() if value]
+        request = h11.Request(method=method, target=path, headers=pairs)
+        wire = self.http.send(request) or b""
+        if data:
+            wire += self.http.send(h11.Data(data=data)) or b""
+        self.writer.write(wire + (self.http.send(h11.EndOfMessage()) or b""))
+        await self.writer.drain()
+
+    async def event(self) -> Any:
+        """The next thing that the server says."""
+        while (event := self.http.next_event()) is h11.NEED_DATA:
+            self.http.receive_data(await self.reader.read(65536))
+        return event
+
+    async def rest(self) -> bytes:
+        """What still comes until the connection ends, cleanly or not."""
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := await self.reader.read(65536):
+                data += chunk
+        return data
+
+    async def watch(self, path: str, **headers: str) -> AsyncIterator[Any]:
+        """The events of a watch, until the server ends it."""
+        await self.send("GET", path, **headers)
+        head = await self.event()
+        assert isinstance(head, h11.Response), head
+        assert head.status_code == 200
+        pending = b""
+        while isinstance(event := await self.event(), h11.Data):
+            *lines, pending = (pending + bytes(event.data)).split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+        assert isinstance(event, h11.EndOfMessage), event
+        assert not pending
+
+
+def _answer(head: h11.Response, body: bytes) -> Answer:
+    headers = [(key.decode().lower(), value.decode()) for key, value in head.headers]
+    return Answer(head.status_code, headers, body)
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """An API that is being served."""
 
@@ -174,27 +265,23 @@ class Api:
         path.write_text(json.dumps(config))
         return path
 
-    @contextmanager
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        token: str | None = TOKEN,
-    ) -> Iterator[HTTPResponse]:
-        """One request with the standard library's client; blocks, so call it in a thread."""
-        sent = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection = HTTPSConnection(
-            "127.0.0.1", self.server.port, timeout=10, context=self.context()
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection of an HTTP client that trusts the server."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.server.port, ssl=self.context(), limit=2**20
         )
         try:
-            connection.request(method, path, data, {**sent, **(headers or {})})
-            with connection.getresponse() as response:
-                yield response
+            yield Connection(reader, writer)
         finally:
-            connection.close()
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request on a connection of its own."""
+        async with self.connection() as connection:
+            return await connection.request(method, path, body, **headers)
 
 
 @asynccontextmanager
