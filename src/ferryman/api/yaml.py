@@ -17,6 +17,8 @@ from ferryman.api.status import BadRequest
 _MOST_NODES = 200_000
 """Aliases may make a small text into a huge object ("billion laughs"); this ends that."""
 
+_DEEPEST = 100
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
@@ -91,6 +93,7 @@ def load(text: str | bytes) -> Any:
 def load_all(text: str | bytes) -> list[Any]:
     """Every document of a text, without the empty ones. Raises BadRequest, with the place."""
     try:
+        _check_depth(text)
         loader = _Loader(text)
         try:
             documents = []
@@ -100,8 +103,6 @@ def load_all(text: str | bytes) -> list[Any]:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise BadRequest(f"not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise BadRequest("not YAML that anybody needs: nested too deeply") from error
     if sum(_size(document, {}) for document in documents) > _MOST_NODES:
         raise BadRequest("not YAML that anybody needs: its aliases make it too large")
     return [document for document in documents if document is not None]
@@ -113,6 +114,18 @@ def dump(obj: Any) -> str:
         obj, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )
     return text
+
+
+def _check_depth(text: str | bytes) -> None:
+    """Raises BadRequest for deep nesting, which would crash libyaml's recursive composer."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise BadRequest("not YAML that anybody needs: nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
