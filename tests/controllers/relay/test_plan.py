@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -94,6 +95,7 @@ def seen(*pods: Object, target: Object | None = None, **more: Any) -> Seen:
 
 
 def decide(relay: RelaySpec, world: World, before: RelayStatus = UNKNOWN) -> Plan:
+    world = replace(world, listeners=dict.fromkeys(world.applied, "r/main"))
     return plan("r", 3, relay, before, world)
 
 
@@ -279,6 +281,15 @@ def test_an_address_that_cannot_be_listened_on_is_an_error_that_says_why(
     assert (condition.reason, condition.message) == (reason, message)
     assert find_condition(planned.status.conditions, "Ready").status == "False"  # type: ignore[union-attr]  # it is there
     assert planned.status.ports[0].error == (message if reason != "Binding" else "")
+
+
+def test_a_machine_without_ipv6_is_content_with_ipv4() -> None:
+    none = NotBound("cannot assign requested address on [::1]:8080", absent=True)
+    planned = decide(spec(), World(NOW, seen(pod("web-1")), {V4: Bound(V4.address), V6: none}))
+    assert verdicts(planned)["Ready"] == ("True", "Ready")
+    assert planned.status.ports[0].addresses == ("127.0.0.1:8080",)
+    planned = decide(spec(), World(NOW, seen(pod("web-1")), {V4: none, V6: none}))
+    assert verdicts(planned)["Bound"] == ("False", "NotBound")
 
 
 def test_a_suspended_relay_is_not_ready_and_not_bound() -> None:

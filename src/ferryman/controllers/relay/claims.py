@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ferryman.addresses import TcpAddress, UnixAddress, parse
+from ferryman.addresses import TcpAddress, UnixAddress, loopbacks, parse
 from ferryman.api.kinds.relay import Port, RelaySpec
 from ferryman.dataplane.contract import Applied, Bind, Bound, Listeners
 
-LOOPBACK = ("127.0.0.1", "::1")
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}
 """What every host of a wildcard's family has in it."""
 
@@ -59,10 +58,8 @@ def binds(relay: str, port: Port) -> tuple[Bind, ...]:
             return (Bind(address),)
         hosts, number = [address.host], address.port
     tag = "" if number else listener_of(relay, port.name)
-    single: list[str] = []
-    for host in hosts or [""]:
-        single += LOOPBACK if host in ("", "localhost") else (host,)
-    return tuple(Bind(TcpAddress(host, number), tag) for host in dict.fromkeys(single))
+    places = [place for host in hosts or [""] for place in loopbacks(TcpAddress(host, number))]
+    return tuple(Bind(place, tag) for place in dict.fromkeys(places))
 
 
 def claims(relays: Iterable[Claimant]) -> Claims:

@@ -32,13 +32,19 @@ from ferryman.dataplane.contract import (
     Bound,
     Endpoint,
     ListenerCounters,
+    Listeners,
     NotBound,
     Policy,
 )
 from ferryman.errors import FerrymanError, UserError
 from ferryman.kube import rbac
 from ferryman.kube.dialspec import Resolution, resolve
-from ferryman.kube.targets import Target, container_port, parse_kind, target_port
+from ferryman.kube.targets import (
+    Target,
+    parse_kind,
+    pod_selector,
+    resolve_port,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,8 @@ class Trouble:
 class World:
     """Everything that a plan depends on besides the relay itself.
 
-    ``namespaces`` is the default namespace of each cluster; ``troubles`` and ``counters`` go by
-    listener, ``lost`` (claims) by listener and address.
+    ``listeners`` is what is listened on for whom, ``applied`` what came of it; ``lost`` (claims),
+    ``troubles`` and ``counters`` go by listener.
     """
 
     now: datetime
@@ -78,6 +84,7 @@ class World:
     lost: Mapping[str, Mapping[Bind, str]] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     counters: Mapping[str, ListenerCounters] = field(default_factory=dict)
+    listeners: Listeners = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +218,10 @@ def _asked_for_by_name(found: Resolution) -> Resolution:
 
 def _port_of_template(target_object: Object, wanted: int | str) -> int:
     """The port that the pods to come will have, as far as it can be told without one."""
+    template = (target_object.get("spec") or {}).get("template") or {}
+    pod = {**template, "metadata": target_object["metadata"]}
     try:
-        number = target_port(target_object, wanted)
-        if isinstance(number, int):
-            return number
-        template = (target_object.get("spec") or {}).get("template") or {}
-        return container_port({**template, "metadata": target_object["metadata"]}, number)
+        return resolve_port(target_object, pod, wanted)
     except UserError:
         return 0
 
@@ -237,8 +242,14 @@ def _endpoint_statuses(resolved: Mapping[str, _Resolved]) -> tuple[EndpointStatu
 
 
 def _port_status(name: str, port: Port, resolved: _Resolved, world: World) -> PortStatus:
-    wanted = binds(name, port)
-    bound = [b.address for bind in wanted if isinstance(b := world.applied.get(bind), Bound)]
+    listener = listener_of(name, port.name)
+    # What it is to have, then what it still has until it gets that.
+    all_binds = (*binds(name, port), *(b for b, of in world.listeners.items() if of == listener))
+    bound = [
+        b.address
+        for bind in dict.fromkeys(all_binds)
+        if isinstance(b := world.applied.get(bind), Bound) and world.listeners.get(bind) == listener
+    ]
     numbers = [a.port for a in bound if isinstance(a, TcpAddress)]
     errors = [text for _, text in _not_bound(name, port, world)]
     if resolved.error is not None:
@@ -253,15 +264,22 @@ def _port_status(name: str, port: Port, resolved: _Resolved, world: World) -> Po
 
 
 def _not_bound(name: str, port: Port, world: World) -> list[tuple[str, str]]:
-    """Reason and message for each address that cannot be listened on."""
+    """Reason and message for each address that cannot be listened on.
+
+    One that this machine does not have (no IPv6, say) is not missed if another is listened on.
+    """
     lost = world.lost.get(listener_of(name, port.name), {})
+    wanted = binds(name, port)
+    some = any(isinstance(world.applied.get(bind), Bound) for bind in wanted)
     failures = []
-    for bind in binds(name, port):
+    for bind in wanted:
         if bind in lost:
             failures.append(("PortClaimed", f"{bind.address} is claimed by relay/{lost[bind]}"))
-        elif isinstance(failure := world.applied.get(bind), NotBound):
-            holder = f" by {failure.holder}" if failure.holder else ""
-            failures.append(("AddressInUse" if holder else "NotBound", failure.message + holder))
+            continue
+        failure = world.applied.get(bind)
+        if isinstance(failure, NotBound) and not (failure.absent and some):
+            reason = "AddressInUse" if failure.holder else "NotBound"
+            failures.append((reason, str(failure)))
     return failures
 
 
@@ -271,11 +289,11 @@ def _bound(name: str, spec: RelaySpec, world: World) -> _Verdict:
     failures = [f for port in spec.ports for f in _not_bound(name, port, world)]
     if failures:
         return _Verdict(False, failures[0][0], "; ".join(message for _, message in failures))
-    wanted = [bind for port in spec.ports for bind in binds(name, port)]
-    bound = [b.address for bind in wanted if isinstance(b := world.applied.get(bind), Bound)]
-    if len(bound) < len(wanted):
+    outcomes = [world.applied.get(bind) for port in spec.ports for bind in binds(name, port)]
+    if None in outcomes:
         return _Verdict(None, "Binding", "about to listen")
-    return _Verdict(True, "Bound", f"listening on {', '.join(map(str, bound))}")
+    bound = [str(outcome.address) for outcome in outcomes if isinstance(outcome, Bound)]
+    return _Verdict(True, "Bound", f"listening on {', '.join(bound)}")
 
 
 def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen) -> _Verdict:
@@ -292,6 +310,10 @@ def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen
         return _Verdict(
             False, "TargetNotFound", f'{resource.full_name} "{workload.name}" not found'
         )
+    try:
+        pod_selector(target_of(workload), seen.object)
+    except UserError as error:
+        return _Verdict(False, "NoSelector", str(error))
     for port in resolved.values():
         if port.error is not None:
             return _Verdict(False, "PortNotFound", str(port.error))

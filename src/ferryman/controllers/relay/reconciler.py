@@ -1,0 +1,329 @@
+"""Carries out what ``claims`` and ``plan`` decide: listeners, endpoints, policies, status.
+
+For each request: bind what the relays won, follow the relay's workload, plan, tell the data plane
+what differs, write the status if it differs. One thing does not wait for its turn: when a pod
+leaves, the data plane is told at once (``_drain``), because every dial until then may fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from ferryman.api import codec
+from ferryman.api.client import ObjectClient
+from ferryman.api.kinds.relay import RELAYS, RelaySpec, RelayStatus, spec_of, status_of
+from ferryman.api.resource import Name, Object
+from ferryman.api.status import NotFound
+from ferryman.apiclient.informer import Informer
+from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
+from ferryman.controllers.relay.following import Follower
+from ferryman.controllers.relay.listening import Listening
+from ferryman.controllers.relay.plan import (
+    Plan,
+    Seen,
+    Trouble,
+    World,
+    endpoints,
+    plan,
+    policy,
+    target_of,
+)
+from ferryman.dataplane.contract import (
+    Applied,
+    DialFailed,
+    Endpoint,
+    Event,
+    ListenerCounters,
+    Listeners,
+    Opened,
+    Policy,
+    WireLost,
+)
+from ferryman.errors import UserError
+from ferryman.kube.targets import Target
+from ferryman.reconcile import Controller, Manager, Result, Watching
+from ferryman.runtime.clock import Clock
+from ferryman.runtime.tasks import Tasks
+
+MANAGER = "relay-controller"
+COUNT = 10.0
+"""Seconds between two writes of connection counts."""
+BIND_AGAIN = 2.0
+"""Seconds until an address that somebody else has is tried again."""
+CALM = 1.0
+"""Seconds without another failure after which a listener's trouble is over. A stream into a pod
+opens before the pod is dialled (portforward-wire.md), so that it opened does not say enough."""
+_Key = tuple[str, Target]
+_QUEUED = ("held", "full")
+"""Failures that say nothing about reaching an endpoint."""
+
+
+class DataPlane(Protocol):
+    """What the controller needs of ``dataplane.threaded``."""
+
+    async def apply(self, listeners: Listeners) -> Applied: ...
+
+    async def endpoints(
+        self, listener: str, endpoints: Iterable[Endpoint], generation: int
+    ) -> None: ...
+
+    def endpoints_now(
+        self, listener: str, endpoints: Iterable[Endpoint], generation: int
+    ) -> None: ...
+
+    async def policy(self, listener: str, policy: Policy, generation: int) -> None: ...
+
+    def counters(self) -> Mapping[str, ListenerCounters]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster that relays may name: its API, and the namespace of its kubeconfig context."""
+
+    client: ObjectClient
+    namespace: str = "default"
+
+
+@dataclass(slots=True)
+class _Following:
+    """A follower, the task that runs it, and the relays that it serves."""
+
+    follower: Follower
+    task: asyncio.Task[None]
+    relays: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What the data plane was told last, by listener; and the status that was written."""
+
+    endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    status: RelayStatus | None = None
+
+    def forget_all_but(self, listeners: Iterable[str]) -> None:
+        """The data plane keeps nothing for a listener that is listened on nowhere."""
+        kept = set(listeners)
+        self.endpoints = {name: e for name, e in self.endpoints.items() if name in kept}
+        self.policies = {name: p for name, p in self.policies.items() if name in kept}
+
+
+class RelayController:
+    """``clusters`` by the name that ``target.workload.cluster`` has; "" is the default one."""
+
+    def __init__(
+        self,
+        relays: ObjectClient,
+        dataplane: DataPlane,
+        clusters: Mapping[str, Cluster],
+        clock: Clock,
+    ) -> None:
+        self._relays = relays
+        self._dataplane = dataplane
+        self._clusters = clusters
+        self._clock = clock
+        self._informer = Informer(relays, RELAYS, clock=clock)
+        self._controller = Controller(
+            "relay", self.reconcile, [Watching(self._informer)], clock=clock
+        )
+        self._tasks = Tasks()
+        self._following: dict[_Key, _Following] = {}
+        self._sent: dict[str, _Sent] = {}
+        self._listening = Listening(dataplane)
+        self._troubles: dict[str, Trouble] = {}
+        self._opened: dict[str, float] = {}
+        self._counters: Mapping[str, ListenerCounters] = {}
+        self._generations = itertools.count(1)
+
+    async def run(self) -> None:
+        """Work until cancelled. The data plane is left as it is: its owner stops it."""
+        async with self._tasks, asyncio.TaskGroup() as group:
+            group.create_task(Manager([self._informer], [self._controller]).run())
+            group.create_task(self._count())
+
+    def happened(self, event: Event) -> None:
+        """Take note of what the data plane tells."""
+        if isinstance(event, DialFailed) and event.kind not in _QUEUED:
+            self._opened.pop(event.listener, None)
+            trouble = Trouble(event.endpoint, event.kind, event.message)
+            if self._troubles.get(event.listener) != trouble:
+                self._troubles[event.listener] = trouble
+                self._controller.queue.add(Name(relay_of(event.listener)))
+        elif isinstance(event, Opened) and event.listener in self._troubles:
+            self._opened[event.listener] = self._clock.monotonic()
+            self._controller.queue.add_after(Name(relay_of(event.listener)), CALM)
+        elif isinstance(event, WireLost):
+            self.suspect()
+
+    def suspect(self) -> None:
+        """The network may have changed: nothing that is open can be relied on."""
+        for following in self._following.values():
+            following.follower.suspect()
+
+    async def reconcile(self, request: Name) -> Result | None:
+        """Make one relay so; and the addresses of all."""
+        name = request.name
+        relay = self._informer.objects.get(request)
+        if relay is None:
+            self._sent.pop(name, None)
+            self._unfollow(name, None)
+            await self._listen(name)
+            return None
+        spec = self._complete(spec_of(relay))
+        sent = self._sent.setdefault(name, _Sent())
+        await self._treat(name, spec, sent)
+        await self._listen(name)
+        sent.forget_all_but(self._listening.listeners.values())
+        self._follow(name, spec)
+        planned = self._plan(name, relay, spec, sent)
+        await self._lead(planned.endpoints, sent)
+        await self._write(name, relay, planned.status, sent)
+        return Result(BIND_AGAIN) if self._listening.failed(name) else None
+
+    def _complete(self, spec: RelaySpec) -> RelaySpec:
+        """With the cluster's default namespace filled in."""
+        workload = spec.target.workload
+        cluster = self._clusters.get(workload.cluster) if workload is not None else None
+        if workload is None or workload.namespace or cluster is None:
+            return spec
+        workload = replace(workload, namespace=cluster.namespace)
+        return replace(spec, target=replace(spec.target, workload=workload))
+
+    def _plan(self, name: str, relay: Object, spec: RelaySpec, sent: _Sent) -> Plan:
+        now = self._clock.monotonic()
+        for listener, opened in list(self._opened.items()):
+            if now - opened >= CALM:
+                del self._opened[listener]
+                self._troubles.pop(listener, None)
+        world = World(
+            now=self._clock.now(),
+            seen=self._seen(name, spec),
+            listeners=self._listening.listeners,
+            applied=self._listening.applied,
+            lost=self._listening.lost,
+            troubles=self._troubles,
+            counters=self._counters,
+        )
+        generation = int(relay["metadata"].get("generation", 0))
+        return plan(name, generation, spec, sent.status or status_of(relay), world)
+
+    # -- the target --
+
+    def _follow(self, name: str, spec: RelaySpec) -> None:
+        """Follow the relay's workload, and no other."""
+        workload = None if spec.suspend else spec.target.workload
+        cluster = self._clusters.get(workload.cluster) if workload is not None else None
+        if workload is None or cluster is None:
+            self._unfollow(name, None)
+            return
+        try:
+            target = target_of(workload)
+        except UserError:
+            self._unfollow(name, None)
+            return
+        key = (workload.cluster, target)
+        self._unfollow(name, key)
+        following = self._following.get(key)
+        if following is None:
+            follower = Follower(
+                cluster.client, target, lambda urgent: self._changed(key, urgent), self._clock
+            )
+            task = self._tasks.start(follower.run(), f"following {target}")
+            following = self._following[key] = _Following(follower, task)
+        following.relays.add(name)
+
+    def _unfollow(self, name: str, but: _Key | None) -> None:
+        for key, following in list(self._following.items()):
+            if key != but and name in following.relays:
+                following.relays.discard(name)
+                if not following.relays:
+                    following.task.cancel()
+                    del self._following[key]
+
+    def _seen(self, name: str, spec: RelaySpec) -> Seen:
+        for following in self._following.values():
+            if name in following.relays:
+                return following.follower.seen
+        workload = spec.target.workload
+        if workload is None or spec.suspend:
+            return Seen()
+        if workload.cluster not in self._clusters:
+            return Seen(error=UserError(f"there is no cluster {workload.cluster!r}"))
+        try:
+            target_of(workload)
+        except UserError as error:
+            return Seen(error=error)
+        return Seen()
+
+    def _changed(self, key: _Key, urgent: bool) -> None:
+        """From a follower, on the event loop, as soon as its informer knows."""
+        following = self._following.get(key)
+        for name in following.relays if following is not None else ():
+            if urgent:
+                self._drain(name)
+            self._controller.queue.add(Name(name))
+
+    def _drain(self, name: str) -> None:
+        """A pod leaves: no queue, no folding, no waiting for an answer."""
+        relay, sent = self._informer.objects.get(Name(name)), self._sent.get(name)
+        if relay is None or sent is None:
+            return
+        spec = self._complete(spec_of(relay))
+        for listener, found in endpoints(name, spec, self._seen(name, spec)).items():
+            if sent.endpoints.get(listener) != found:
+                sent.endpoints[listener] = found
+                self._dataplane.endpoints_now(listener, found, next(self._generations))
+
+    # -- acting --
+
+    async def _listen(self, name: str) -> None:
+        """Bind and unbind; the other relays for whom that changed something are looked at."""
+        claimants = [
+            Claimant(
+                found.name, str(relay["metadata"].get("creationTimestamp", "")), spec_of(relay)
+            )
+            for found, relay in self._informer.objects.items()
+        ]
+        for changed in await self._listening.update(claimants):
+            if changed != name:
+                self._controller.queue.add(Name(changed))
+
+    async def _treat(self, name: str, spec: RelaySpec, sent: _Sent) -> None:
+        wanted = policy(spec)
+        for port in spec.ports:
+            listener = listener_of(name, port.name)
+            if sent.policies.get(listener) != wanted:
+                await self._dataplane.policy(listener, wanted, next(self._generations))
+                sent.policies[listener] = wanted
+
+    async def _lead(self, planned: Mapping[str, tuple[Endpoint, ...]], sent: _Sent) -> None:
+        listened = set(self._listening.listeners.values())
+        for listener, found in planned.items():
+            if listener in listened and sent.endpoints.get(listener) != found:
+                sent.endpoints[listener] = found
+                await self._dataplane.endpoints(listener, found, next(self._generations))
+
+    async def _write(self, name: str, relay: Object, status: RelayStatus, sent: _Sent) -> None:
+        sent.status = status
+        encoded = codec.encode(status)
+        if relay.get("status") == encoded:
+            return
+        try:
+            await self._relays.apply_status(RELAYS, name, encoded, manager=MANAGER)
+        except NotFound:
+            pass  # it is gone; the request that says so is on its way
+
+    async def _count(self) -> None:
+        """Let connection counts reach the status, now and then."""
+        while True:
+            await self._clock.sleep(COUNT)
+            before, self._counters = self._counters, dict(self._dataplane.counters())
+            for listener, counted in self._counters.items():
+                if before.get(listener) != counted:
+                    self._controller.queue.add(Name(relay_of(listener)))

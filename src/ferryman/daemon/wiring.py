@@ -1,0 +1,139 @@
+"""Where the parts meet: store, controller, data plane and a cluster's access in one process.
+
+``in_process`` is everything that ``ferry forward`` needs without a daemon. Here, and nowhere else,
+access becomes ClusterSettings, NeedCredentials is answered, and a machine that woke up makes
+everything that was open suspect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ferryman.access.kubeconfig import Access
+from ferryman.api.client import ObjectClient
+from ferryman.api.kinds.relay import RELAY
+from ferryman.api.scheme import Scheme
+from ferryman.apiclient.http_client import HttpClient
+from ferryman.controllers.relay.reconciler import Cluster, RelayController
+from ferryman.daemon import clockjumps
+from ferryman.dataplane.contract import ClusterSettings, Event, NeedCredentials
+from ferryman.dataplane.threaded import ThreadedDataPlane
+from ferryman.errors import FerrymanError
+from ferryman.runtime.backoff import Backoff
+from ferryman.runtime.clock import Clock, SystemClock
+from ferryman.store.memory import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """The parts that a verb speaks to."""
+
+    relays: ObjectClient
+    cluster: ObjectClient
+    dataplane: ThreadedDataPlane
+    clock: Clock
+
+
+@asynccontextmanager
+async def in_process(
+    access: Access, happened: Callable[[Event], None], clock: Clock | None = None
+) -> AsyncIterator[InProcess]:
+    """Run everything for as long as the context lasts; ``happened`` hears the data plane's events.
+
+    Leaving it stops the data plane at once: who wants to drain does so before. A part that fails
+    (a defect) ends the context's body, and the failure is raised in an ExceptionGroup.
+    """
+    clock = clock or SystemClock()
+    async with HttpClient(access) as client:
+        dataplane = ThreadedDataPlane()
+        try:
+            parts = InProcess(MemoryStore(Scheme([RELAY]), clock), client, dataplane, clock)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(_run(parts, client, access, happened))
+                yield parts
+                running.cancel()
+        finally:
+            await dataplane.stop(0)
+
+
+async def _run(
+    parts: InProcess, client: HttpClient, access: Access, happened: Callable[[Event], None]
+) -> None:
+    cluster = Cluster(client, access.namespace)
+    clusters = {"": cluster, access.context_name: cluster}
+    controller = RelayController(parts.relays, parts.dataplane, clusters, parts.clock)
+    async with asyncio.TaskGroup() as group:
+        keeper = _CredentialKeeper(access, parts.dataplane, parts.clock, group)
+
+        def hear(event: Event) -> None:
+            controller.happened(event)
+            if isinstance(event, NeedCredentials):
+                keeper.renew()
+            happened(event)
+
+        async def awake() -> None:
+            client.suspect()
+            controller.suspect()
+            await parts.dataplane.suspect()
+
+        group.create_task(keeper.introduce())
+        group.create_task(controller.run())
+        group.create_task(_pump(parts.dataplane, hear))
+        group.create_task(clockjumps.watch(parts.clock, awake))
+
+
+async def _pump(dataplane: ThreadedDataPlane, hear: Callable[[Event], None]) -> None:
+    async for event in dataplane.events():
+        hear(event)
+
+
+class _CredentialKeeper:
+    """Tells the data plane how to reach a cluster, and anew whenever a credential is refused."""
+
+    def __init__(
+        self, access: Access, dataplane: ThreadedDataPlane, clock: Clock, group: asyncio.TaskGroup
+    ) -> None:
+        self._access = access
+        self._dataplane = dataplane
+        self._clock = clock
+        self._group = group
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def introduce(self) -> None:
+        """Say how to reach the cluster; tries until there are credentials."""
+        await self._tell(refresh=False)
+
+    def renew(self) -> None:
+        """Get fresh credentials, unless that is under way."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = self._group.create_task(self._tell(refresh=True))
+
+    async def _tell(self, *, refresh: bool) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                settings = await self._settings(refresh)
+            except FerrymanError:
+                # The informers meet the same error and tell it; here it only has to be outlived.
+                await self._clock.sleep(backoff.next())
+            else:
+                await self._dataplane.cluster(settings)
+                return
+
+    async def _settings(self, refresh: bool) -> ClusterSettings:
+        access = self._access
+        url = urlsplit(access.server)
+        headers = await access.credentials.headers(refresh=refresh)
+        return ClusterSettings(
+            key=access.context_name,
+            host=url.hostname or "",
+            port=url.port or (443 if url.scheme == "https" else 80),
+            tls=await access.current_tls(),
+            path=url.path.rstrip("/"),
+            headers=headers,
+            expires=access.credentials.expires,
+        )
