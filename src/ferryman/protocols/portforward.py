@@ -34,8 +34,9 @@ ERROR_TEXT_LIMIT = 65536
 """Bytes of error text that a pair may bring; a node's message has about 400."""
 EARLY_DATA_LIMIT = 1 << 20
 """Bytes that may come on a data stream before its error stream is there."""
-PAIR_LIMIT = 512
-"""Pairs that one client may have on a wire; more streams are refused."""
+PAIR_LIMIT = 4096
+"""Pairs that one client may have on a wire; more streams are refused. moby/spdystream knows no
+limit, and kubectl opens some 900 a second on one wire, each of which lingers for a second."""
 
 
 class _SpdyWire:
