@@ -58,11 +58,8 @@ class Client:
     """One connection. Requests follow one another: the next after Ended(reusable=True)."""
 
     def __init__(self) -> None:
-        self._h11 = self._fresh()
-
-    @staticmethod
-    def _fresh() -> h11.Connection:
-        return h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._hung_up = False
 
     def request(self, method: str, target: str, headers: Headers) -> bytes:
         """The head of a request; ``headers`` must name the host, and the body's length or chunks.
@@ -70,17 +67,20 @@ class Client:
         Raises UserError if they cannot be said in HTTP, for example a token with a line break.
         """
         try:
-            if self._h11.our_state is h11.DONE:
-                self._h11.start_next_cycle()
-            return self._said(
-                h11.Request(
-                    method=method,
-                    target=target,
-                    headers=[(name.encode(), value.encode()) for name, value in headers],
-                )
+            request = h11.Request(
+                method=method,
+                target=target,
+                headers=[(name.encode(), value.encode()) for name, value in headers],
             )
-        except h11.LocalProtocolError as cause:
-            raise UserError(f"this is not a request: {cause}") from None  # cause may hold secrets
+        except h11.LocalProtocolError:
+            # h11 quotes what it does not like, which may be a secret: it is no cause to show.
+            raise UserError(
+                f"{method} {target!r} cannot be said in HTTP",
+                "its path or one of its headers holds a character that is not allowed there",
+            ) from None
+        if self._h11.our_state is h11.DONE:
+            self._h11.start_next_cycle()
+        return self._said(request)
 
     def body(self, data: bytes) -> bytes:
         """A part of the request's body, as it goes out."""
@@ -97,6 +97,7 @@ class Client:
         """
         events: list[Event] = []
         try:
+            self._hung_up = not data
             self._h11.receive_data(bytes(data))
             while True:
                 event = self._h11.next_event()
@@ -119,7 +120,9 @@ class Client:
             events.append(Body(bytes(event.data)))
         elif isinstance(event, h11.EndOfMessage):
             states = (self._h11.our_state, self._h11.their_state)
-            events.append(Ended(states == (h11.DONE, h11.DONE)))
+            unasked = self._h11.trailing_data[0]  # would pass for the answer to the next request
+            whole = states == (h11.DONE, h11.DONE)
+            events.append(Ended(whole and not self._hung_up and not unasked))
         return isinstance(event, h11.EndOfMessage | h11.ConnectionClosed)
 
     def _said(self, event: h11.Event) -> bytes:

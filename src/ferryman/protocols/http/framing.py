@@ -67,7 +67,7 @@ def replayable(data: bytes, limit: int = REPLAY_LIMIT) -> bool:
         return False
     if head := messages.unfinished_head:
         begun = _METHOD_AND_TARGET.match(head)
-        methods.append(begun[1] if begun else b"")
+        methods.append(begun[1] if begun and not _UNCLEAR.search(head) else b"")
     return bool(methods) and IDEMPOTENT.issuperset(methods)
 
 
