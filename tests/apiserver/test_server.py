@@ -20,8 +20,7 @@ from starlette.routing import Route
 from ferryman.apiserver import certificates
 from ferryman.apiserver.server import Server
 from ferryman.errors import UserError
-from tests.support.apiserver import Api, boat
-from tests.support.apiserver import BOATS as KIND
+from tests.support.apiserver import BOATS, Api, boat
 
 LIST = "/apis/ferries.example/v1/namespaces/default/boats"
 
@@ -70,7 +69,7 @@ async def test_an_outage_refuses_and_cuts_and_ends_on_the_same_port(api: Api) ->
 
 
 async def test_what_was_written_before_an_outage_is_there_after_it(api: Api) -> None:
-    await api.store.create(KIND, boat("kestrel"))
+    await api.store.create(BOATS, boat("kestrel"))
     api.server.outage()
     await api.server.restore()
     assert (await api.request("GET", f"{LIST}/kestrel")).status == 200
@@ -145,7 +144,7 @@ async def test_stopping_ends_watches_properly_and_idle_connections(api: Api) -> 
     async with api.connection() as idle, api.connection() as watching:
         await idle.request("GET", "/version")
         events = watching.watch(f"{LIST}?watch=1&resourceVersion=0")
-        await api.store.create(KIND, boat("kestrel"))
+        await api.store.create(BOATS, boat("kestrel"))
         assert (await anext(events))["type"] == "ADDED"
         async with asyncio.TaskGroup() as group:
             group.create_task(api.server.stop(timeout=10))

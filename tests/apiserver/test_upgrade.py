@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ferryman.api.resource import Name
 from ferryman.api.status import NotFound
-from ferryman.apiserver.app import Subresource
+from ferryman.apiserver.app import Subresource, Subresources
 from ferryman.apiserver.upgrade import TakeOver
 from tests.support.apiserver import BOATS, Connection, serving
 
@@ -58,7 +58,7 @@ class Radio:
         return TakeOver(SWITCHED, self.taken[-1])
 
     @property
-    def hooks(self) -> dict[tuple[object, str], Subresource]:
+    def hooks(self) -> Subresources:
         return {(BOATS, "radio"): Subresource(self.answer, ("GET", "POST"))}
 
 

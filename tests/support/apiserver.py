@@ -188,7 +188,7 @@ class Connection:
         if data:
             sent["content-length"] = str(len(data))
         sent |= {key.replace("_", "-"): value for key, value in headers.items()}
-        pairs = [(key, value) for key, value in sent.items() if value]
+        pairs = [(key.encode(), value.encode("latin-1")) for key, value in sent.items() if value]
         request = h11.Request(method=method, target=path, headers=pairs)
         wire = self.http.send(request) or b""
         if data:
@@ -226,7 +226,7 @@ class Connection:
 
 
 def _answer(head: h11.Response, body: bytes) -> Answer:
-    headers = [(key.decode().lower(), value.decode()) for key, value in head.headers]
+    headers = [(key.decode().lower(), value.decode("latin-1")) for key, value in head.headers]
     return Answer(head.status_code, headers, body)
 
 
@@ -291,11 +291,11 @@ async def serving(
     scheme: Scheme = SCHEME,
     clock: Clock | None = None,
     subresources: Subresources | None = None,
-    history: int = 4096,
+    store: MemoryStore | None = None,
 ) -> AsyncIterator[Api]:
-    """Serve a store of its own until the block ends."""
+    """Serve a store, one of its own if none is given, until the block ends."""
     clock = clock or SystemClock()
-    store = MemoryStore(scheme, clock, history)
+    store = store or MemoryStore(scheme, clock)
     app = create_app(
         scheme,
         store,

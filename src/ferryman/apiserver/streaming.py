@@ -14,9 +14,11 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ferryman.runtime.clock import Clock, SystemClock
+
 
 class Streaming(Response):
-    """Sends what ``body`` yields, as it comes; ``timeout`` is in seconds.
+    """Sends what ``body`` yields, as it comes, for at most ``timeout`` seconds of the clock.
 
     An exception out of the body cuts the connection, so that the answer does not look whole.
     """
@@ -27,11 +29,13 @@ class Streaming(Response):
         media_type: str,
         *,
         timeout: float | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(media_type=media_type)
         del self.headers["content-length"]
         self._stream = body
         self._timeout = timeout
+        self._clock = clock or SystemClock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         closing: asyncio.Event = scope.get("state", {}).get("closing") or asyncio.Event()
@@ -40,12 +44,14 @@ class Streaming(Response):
         # The head goes out at once, so that a client knows that its watch has begun.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         async with asyncio.TaskGroup() as group:
-            ends = (
+            ends: list[asyncio.Task[object]] = [
                 group.create_task(self._pump(send)),
                 group.create_task(_departure(receive)),
                 group.create_task(closing.wait()),
-            )
-            await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            ]
+            if self._timeout is not None:
+                ends.append(group.create_task(self._clock.sleep(self._timeout)))
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in ends:
                 task.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -41,7 +41,7 @@ def watch_response(
     """The answer to a watch."""
     timeout = min(options.timeout or _LONGEST_SECONDS, _LONGEST_SECONDS)
     lines = _lines(client, clock, target, options, form)
-    return Streaming(lines, f"{JSON};stream=watch", timeout=timeout)
+    return Streaming(lines, f"{JSON};stream=watch", timeout=timeout, clock=clock)
 
 
 async def _lines(
