@@ -105,7 +105,7 @@ async def test_a_table_has_its_header_once(api: Api) -> None:
 
 async def test_a_version_that_is_too_old_is_an_error_event(tmp_path: Path) -> None:
     async with (
-        serving(tmp_path, store=MemoryStore(SCHEME, SystemClock(), 2)) as api,
+        serving(tmp_path, history=2) as api,
         api.connection() as client,
     ):
         old = await version(api)
@@ -158,7 +158,7 @@ async def test_a_client_that_leaves_takes_its_watch_along(tmp_path: Path) -> Non
 
 async def test_a_watcher_that_does_not_read_is_told_what_it_missed(tmp_path: Path) -> None:
     async with (
-        serving(tmp_path, store=MemoryStore(SCHEME, SystemClock(), 64)) as api,
+        serving(tmp_path, history=64) as api,
         api.connection() as slow,
     ):
         await slow.send("GET", f"{LIST}?watch=1&resourceVersion={await version(api)}")

@@ -291,11 +291,12 @@ async def serving(
     scheme: Scheme = SCHEME,
     clock: Clock | None = None,
     subresources: Subresources | None = None,
+    history: int = 4096,
     store: MemoryStore | None = None,
 ) -> AsyncIterator[Api]:
     """Serve a store, one of its own if none is given, until the block ends."""
     clock = clock or SystemClock()
-    store = store or MemoryStore(scheme, clock)
+    store = store or MemoryStore(scheme, clock, history)
     app = create_app(
         scheme,
         store,
