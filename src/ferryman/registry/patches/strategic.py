@@ -51,7 +51,8 @@ def _merge_map(old: dict[str, Any], patch: dict[str, Any], schema: Schema) -> di
     orders = _directives(patch, _ORDER)
     for name, values in _directives(patch, _DELETE).items():
         if isinstance(kept := old.get(name), list):
-            old[name] = [v for v in kept if v not in values]
+            unwanted = {_key(value, ()) for value in values}
+            old[name] = [value for value in kept if _key(value, ()) not in unwanted]
     for name, value in patch.items():
         inner = properties.get(name, fallback)
         if value is None:
@@ -111,8 +112,7 @@ def _merge_list(
     if not strategy.merges:
         return [_plain(item, items or {}) for item in patch]
     if not strategy.keys:
-        merged = list(before)
-        merged += [v for i, v in enumerate(patch) if v not in merged and v not in patch[:i]]
+        merged = list({_key(value, ()): value for value in (*before, *patch)}.values())
         return _arranged(merged, before, patch if order is None else order, ())
     for item in (*before, *patch, *(order or ())):
         if not isinstance(item, dict):
@@ -128,23 +128,20 @@ def _merge_keyed(
     keys: tuple[str, ...],
 ) -> list[Any]:
     """Items of equal keys merge; where the list has a key twice, with the first, as Kubernetes."""
-    replace = any(item.get(_PATCH) == "replace" and len(item) == 1 for item in patch)
-    merged = [] if replace else list(before)
-    said: list[Any] = []
     for item in patch:
-        directive = item.get(_PATCH, "merge")
-        if directive == "replace" and len(item) == 1:
-            continue
-        if keys[0] not in item:
+        if keys[0] not in item and item != {_PATCH: "replace"}:
             raise BadRequest(f"an item of a list that merges by {keys[0]} has no {keys[0]}")
-        key = _key(item, keys)
-        if directive == "delete":
-            merged = [old for old in merged if _key(old, keys) != key]
-            continue
-        said.append({name: item.get(name) for name in keys})
-        at = next((i for i, old in enumerate(merged) if _key(old, keys) == key), len(merged))
+    deleted = {_key(item, keys) for item in patch if item.get(_PATCH) == "delete"}
+    merged = [item for item in before if _key(item, keys) not in deleted]
+    if {_PATCH: "replace"} in patch:
+        merged = []
+    first = _places(merged, keys)
+    said = [i for i in patch if i.get(_PATCH) != "delete" and i != {_PATCH: "replace"}]
+    wanted = [{name: item.get(name) for name in keys} for item in said]
+    for item in said:
+        at = first.setdefault(_key(item, keys), len(merged))
         merged[at : at + 1] = [_merge_map(merged[at] if at < len(merged) else {}, item, items)]
-    return _arranged(merged, before, said if order is None else order, keys)
+    return _arranged(merged, before, wanted if order is None else order, keys)
 
 
 def _arranged(
