@@ -25,6 +25,7 @@ from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.errors import FerrymanError
 from ferryman.runtime.backoff import Backoff
 from ferryman.runtime.clock import Clock, SystemClock
+from ferryman.runtime.tls import TLSSettings
 from ferryman.store.memory import MemoryStore
 
 
@@ -63,11 +64,12 @@ async def in_process(
 async def _run(
     parts: InProcess, client: HttpClient, access: Access, happened: Callable[[Event], None]
 ) -> None:
-    cluster = Cluster(client, access.namespace)
-    clusters = {"": cluster, access.context_name: cluster}
-    controller = RelayController(parts.relays, parts.dataplane, clusters, parts.clock)
     async with asyncio.TaskGroup() as group:
         keeper = _CredentialKeeper(access, parts.dataplane, parts.clock, group)
+        cluster = Cluster(client, access.namespace, keeper.introduce)
+        controller = RelayController(
+            parts.relays, parts.dataplane, {access.context_name: cluster}, parts.clock
+        )
 
         def hear(event: Event) -> None:
             controller.happened(event)
@@ -80,7 +82,6 @@ async def _run(
             controller.suspect()
             await parts.dataplane.suspect()
 
-        group.create_task(keeper.introduce())
         group.create_task(controller.run())
         group.create_task(_pump(parts.dataplane, hear))
         group.create_task(clockjumps.watch(parts.clock, awake))
@@ -102,27 +103,34 @@ class _CredentialKeeper:
         self._clock = clock
         self._group = group
         self._renewing: asyncio.Task[None] | None = None
+        self._tls: TLSSettings | None = None
 
     async def introduce(self) -> None:
-        """Say how to reach the cluster; tries until there are credentials."""
-        await self._tell(refresh=False)
+        """Say how to reach the cluster; raises UserError or Unavailable without credentials."""
+        await self._tell(await self._settings(refresh=False))
 
     def renew(self) -> None:
         """Get fresh credentials, unless that is under way."""
         if self._renewing is None or self._renewing.done():
-            self._renewing = self._group.create_task(self._tell(refresh=True))
+            self._renewing = self._group.create_task(self._renew())
 
-    async def _tell(self, *, refresh: bool) -> None:
+    async def _renew(self) -> None:
         backoff = Backoff()
         while True:
             try:
-                settings = await self._settings(refresh)
+                settings = await self._settings(refresh=True)
             except FerrymanError:
                 # The informers meet the same error and tell it; here it only has to be outlived.
                 await self._clock.sleep(backoff.next())
             else:
-                await self._dataplane.cluster(settings)
+                if settings.tls != self._tls:  # a plugin gave a new client certificate
+                    await self._tell(settings)
+                await self._dataplane.credentials(settings.key, settings.headers, settings.expires)
                 return
+
+    async def _tell(self, settings: ClusterSettings) -> None:
+        await self._dataplane.cluster(settings)
+        self._tls = settings.tls
 
     async def _settings(self, refresh: bool) -> ClusterSettings:
         access = self._access

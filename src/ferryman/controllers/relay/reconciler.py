@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,10 +84,15 @@ class DataPlane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that relays may name: its API, and the namespace of its kubeconfig context."""
+    """A cluster that relays may name: its API, and the namespace of its kubeconfig context.
+
+    ``introduce`` tells the data plane how to reach the cluster's pods; it is called once, before
+    the first of them becomes an endpoint, and again if it raised.
+    """
 
     client: ObjectClient
-    namespace: str = "default"
+    namespace: str
+    introduce: Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -115,7 +120,7 @@ class _Sent:
 
 
 class RelayController:
-    """``clusters`` by the name that ``target.workload.cluster`` has; "" is the default one."""
+    """``clusters`` by the name that ``target.workload.cluster`` has; the first is the default."""
 
     def __init__(
         self,
@@ -134,6 +139,7 @@ class RelayController:
         )
         self._tasks = Tasks()
         self._following: dict[_Key, _Following] = {}
+        self._introduced: set[str] = set()
         self._sent: dict[str, _Sent] = {}
         self._listening = Listening(dataplane)
         self._troubles: dict[str, Trouble] = {}
@@ -182,17 +188,24 @@ class RelayController:
         sent.forget_all_but(self._listening.listeners.values())
         self._follow(name, spec)
         planned = self._plan(name, relay, spec, sent)
+        if self._is_new(spec) and any(planned.endpoints.values()):
+            # Loading all that wires need takes longer than everything else at the start: whoever
+            # waits for the status need not wait for that; connections are held meanwhile.
+            await self._write(name, relay, planned.status, sent)
+            await self._introduce(spec)
         await self._lead(planned.endpoints, sent)
         await self._write(name, relay, planned.status, sent)
         return Result(BIND_AGAIN) if self._listening.failed(name) else None
 
     def _complete(self, spec: RelaySpec) -> RelaySpec:
-        """With the cluster's default namespace filled in."""
+        """With the default cluster and its default namespace filled in."""
         workload = spec.target.workload
-        cluster = self._clusters.get(workload.cluster) if workload is not None else None
-        if workload is None or workload.namespace or cluster is None:
+        if workload is None or (workload.cluster and workload.namespace):
             return spec
-        workload = replace(workload, namespace=cluster.namespace)
+        name = workload.cluster or next(iter(self._clusters), "")
+        cluster = self._clusters.get(name)
+        namespace = workload.namespace or (cluster.namespace if cluster is not None else "")
+        workload = replace(workload, cluster=name, namespace=namespace)
         return replace(spec, target=replace(spec.target, workload=workload))
 
     def _plan(self, name: str, relay: Object, spec: RelaySpec, sent: _Sent) -> Plan:
@@ -245,6 +258,17 @@ class RelayController:
                 if not following.relays:
                     following.task.cancel()
                     del self._following[key]
+
+    def _is_new(self, spec: RelaySpec) -> bool:
+        """Whether the data plane does not know the relay's cluster yet."""
+        workload = spec.target.workload
+        return workload is not None and workload.cluster not in self._introduced
+
+    async def _introduce(self, spec: RelaySpec) -> None:
+        if spec.target.workload is not None:
+            name = spec.target.workload.cluster
+            await self._clusters[name].introduce()
+            self._introduced.add(name)
 
     def _seen(self, name: str, spec: RelaySpec) -> Seen:
         for following in self._following.values():
