@@ -1,9 +1,9 @@
 """Counts HTTP/1.x messages that pass by, without touching their bodies.
 
 The data plane asks two things of a connection that broke: may what the client sent be said again
-(``replayable``), and had every request been answered whole (``Exchanges``)? Heads are read, bodies
-only counted, and whatever is unclear is not HTTP: then nothing is promised and nothing more is
-looked at. Source: RFC 9112, 6; RFC 9110, 9.2.2.
+(``replayable``), and had every request been answered whole (``Exchanges``)? Heads are read by
+``head``, bodies only counted, and whatever is unclear is not HTTP: then nothing is promised and
+nothing more is looked at. Source: RFC 9112, 6 and 7.1; RFC 9110, 9.2.2.
 """
 
 from __future__ import annotations
@@ -12,6 +12,17 @@ import re
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
+
+from ferryman.protocols.http.head import (
+    ANSWER,
+    CHUNKED,
+    REQUEST,
+    UNTIL_CLOSE,
+    Unclear,
+    is_clear,
+    read_answer,
+    read_request,
+)
 
 HEAD_LIMIT = 65536
 REPLAY_LIMIT = 65536
@@ -22,27 +33,13 @@ LINES_LIMIT = 1024
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
-_CHUNKED = -1
-_UNTIL_CLOSE = -2
 _STEP = 2048  # bytes copied at a time while looking for the end of a head
 _LINE_LIMIT = 8192
 
-_REQUEST = re.compile(rb"([A-Z][A-Z-]{0,31}) [^ \r\n]+ HTTP/1\.[01]\r\n")
 _REQUEST_BEGUN = re.compile(rb"\r?\Z|[A-Z][A-Z-]{0,31}(?: |\Z)")
 _METHOD_AND_TARGET = re.compile(rb"([A-Z]+) [/*h]")
-_RESPONSE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
-_RESPONSE_BEGUN = re.compile(rb"HTTP/1\.|" + b"|".join(b"HTTP/1."[:n] + rb"\Z" for n in range(7)))
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:([^\r\n]*)", re.IGNORECASE)
-_CLOSES = re.compile(rb"\r\nconnection[ \t]*:(?:[^\r\n]*,)?[ \t]*close[ \t]*[,\r]", re.IGNORECASE)
-_KEEPS = re.compile(
-    rb"\r\nconnection[ \t]*:(?:[^\r\n]*,)?[ \t]*keep-alive[ \t]*[,\r]", re.IGNORECASE
-)
-_UNCLEAR = re.compile(rb"\r\n[ \t]|[^\r]\n|\r[^\n]")  # folded lines, bare CR or LF
+_ANSWER_BEGUN = re.compile(rb"HTTP/1\.|" + b"|".join(b"HTTP/1."[:n] + rb"\Z" for n in range(7)))
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
-
-
-class _Unclear(Exception):
-    """Not HTTP/1.x, or not in a way that all readers agree on."""
 
 
 def replayable(data: bytes, limit: int = REPLAY_LIMIT) -> bool:
@@ -56,18 +53,18 @@ def replayable(data: bytes, limit: int = REPLAY_LIMIT) -> bool:
     methods: list[bytes] = []
 
     def begin(head: bytes) -> int:
-        method, length = _request(head)
-        methods.append(method)
-        return length
+        request = read_request(head)
+        methods.append(request.method)
+        return request.length
 
-    messages = _Messages(_REQUEST_BEGUN, _REQUEST, begin, lambda: None)
+    messages = _Messages(_REQUEST_BEGUN, REQUEST, begin, lambda: None)
     try:
         messages.feed(memoryview(data))
-    except _Unclear:
+    except Unclear:
         return False
     if head := messages.unfinished_head:
         begun = _METHOD_AND_TARGET.match(head)
-        methods.append(begun[1] if begun and not _UNCLEAR.search(head) else b"")
+        methods.append(begun[1] if begun and is_clear(head) else b"")
     return bool(methods) and IDEMPOTENT.issuperset(methods)
 
 
@@ -77,10 +74,8 @@ class Exchanges:
     def __init__(self) -> None:
         self.watching = True
         """False once this is not HTTP, or not any more: then feeding it is of no use."""
-        self._requests = _Messages(_REQUEST_BEGUN, _REQUEST, self._request_begins, lambda: None)
-        self._answers = _Messages(
-            _RESPONSE_BEGUN, _RESPONSE, self._answer_begins, self._answer_ends
-        )
+        self._requests = _Messages(_REQUEST_BEGUN, REQUEST, self._request_begins, lambda: None)
+        self._answers = _Messages(_ANSWER_BEGUN, ANSWER, self._answer_begins, self._answer_ends)
         self._unanswered: deque[bytes] = deque()  # methods
         self._seen = False
         self._interim = False
@@ -114,33 +109,30 @@ class Exchanges:
         if self.watching:
             try:
                 messages.feed(memoryview(data))
-            except _Unclear:
+            except Unclear:
                 self.watching = False
                 self._requests.forget()
                 self._answers.forget()
 
     def _request_begins(self, head: bytes) -> int:
-        method, length = _request(head)
-        if method == b"CONNECT" or len(self._unanswered) >= PIPELINE_LIMIT:
-            raise _Unclear
+        request = read_request(head)
+        if request.method == b"CONNECT" or len(self._unanswered) >= PIPELINE_LIMIT:
+            raise Unclear
         self._seen = True
-        self._persistent = self._persistent and _persists(head)
-        self._unanswered.append(method)
-        return length
+        self._persistent = self._persistent and request.persistent
+        self._unanswered.append(request.method)
+        return request.length
 
     def _answer_begins(self, head: bytes) -> int:
-        line = _RESPONSE.match(head)
-        if line is None or not self._unanswered:
-            raise _Unclear
-        status = int(line[1])
-        if status == 101:
-            raise _Unclear  # from here on it is another protocol
-        self._interim = status < 200
+        answer = read_answer(head)
+        if answer.status == 101 or not self._unanswered:
+            raise Unclear  # from here on it is another protocol; or what does this answer?
+        self._interim = answer.status < 200
         if not self._interim:
-            self._persistent = self._persistent and _persists(head)
-        if self._interim or status in (204, 304) or self._unanswered[0] == b"HEAD":
+            self._persistent = self._persistent and answer.persistent
+        if self._interim or answer.status in (204, 304) or self._unanswered[0] == b"HEAD":
             return 0
-        return _body_length(head, otherwise=_UNTIL_CLOSE)
+        return answer.length
 
     def _answer_ends(self) -> None:
         if not self._interim:
@@ -163,7 +155,7 @@ class _Messages:
         self._end = end
         self._phase: Literal["head", "body", "chunks", "trailers"] = "head"
         self._buffer = bytearray()  # of a head or line that is not whole yet
-        self._left = 0  # bytes to count, or _UNTIL_CLOSE
+        self._left = 0  # bytes to count, or UNTIL_CLOSE
 
     @property
     def between(self) -> bool:
@@ -180,9 +172,9 @@ class _Messages:
         self._buffer = bytearray()
 
     def feed(self, view: memoryview) -> None:
-        """Look at bytes; raises _Unclear."""
+        """Look at bytes; raises Unclear."""
         position, lines = 0, 0
-        while position < len(view) and self._left != _UNTIL_CLOSE:
+        while position < len(view) and self._left != UNTIL_CLOSE:
             if self._left:
                 counted = min(self._left, len(view) - position)
                 self._left -= counted
@@ -192,7 +184,7 @@ class _Messages:
             else:
                 lines += 1
                 if lines > LINES_LIMIT:
-                    raise _Unclear
+                    raise Unclear
                 position += self._gather(view[position:])
 
     def _gather(self, view: memoryview) -> int:
@@ -212,7 +204,7 @@ class _Messages:
                 taken += len(buffer) - before
             whole = len(buffer) if found < 0 else found + len(terminator)
             if whole > limit:
-                raise _Unclear
+                raise Unclear
             if found >= 0:
                 taken += whole - before
                 line = bytes(buffer[:whole])
@@ -222,13 +214,13 @@ class _Messages:
         if in_head:
             looks = self._start if b"\r\n" in buffer else self._begun
             if not looks.match(buffer):
-                raise _Unclear
+                raise Unclear
         return taken
 
     def _take(self, line: bytes) -> None:
         if self._phase == "head":
             self._left = self._begin(line)
-            if self._left == _CHUNKED:
+            if self._left == CHUNKED:
                 self._phase, self._left = "chunks", 0
             elif self._left:
                 self._phase = "body"
@@ -237,7 +229,7 @@ class _Messages:
         elif self._phase == "chunks":
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
-                raise _Unclear
+                raise Unclear
             if length := int(size[1], 16):
                 self._left = length + 2  # and its line end
             else:
@@ -248,37 +240,3 @@ class _Messages:
     def _finish(self) -> None:
         self._phase = "head"
         self._end()
-
-
-def _persists(head: bytes) -> bool:
-    if _CLOSES.search(head):
-        return False
-    return b"HTTP/1.1" in head[: head.find(b"\n")] or _KEEPS.search(head) is not None
-
-
-def _request(head: bytes) -> tuple[bytes, int]:
-    """Method and body length of a request."""
-    line = _REQUEST.match(head)
-    if line is None:
-        raise _Unclear
-    length = _body_length(head, otherwise=0)
-    if length == _UNTIL_CLOSE:
-        raise _Unclear
-    return line[1], length
-
-
-def _body_length(head: bytes, otherwise: int) -> int:
-    """How a message's body is delimited; raises _Unclear where readers might disagree."""
-    if _UNCLEAR.search(head):
-        raise _Unclear
-    framing = _FRAMING.findall(head)
-    if not framing:
-        return otherwise
-    if len(framing) > 1:
-        raise _Unclear
-    name, value = framing[0][0].lower(), framing[0][1].strip(b" \t")
-    if name == b"content-length":
-        if not value.isdigit() or len(value) > 18:
-            raise _Unclear
-        return int(value)
-    return _CHUNKED if value.lower().split(b",")[-1].strip() == b"chunked" else _UNTIL_CLOSE
