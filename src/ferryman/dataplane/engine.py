@@ -8,6 +8,7 @@ what differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ferryman.dataplane.contract import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 How = Literal["Drain", "Reset"]
 
+_LATER = 0.3  # seconds after which a forward has surely begun to listen
+
 
 class Engine:
     """Give it a loop; ``emit`` is called on the loop with what happens and must not block."""
@@ -48,6 +51,7 @@ class Engine:
         self._routes: dict[str, Route] = {}
         self._applied: set[str] = set()
         self._left_over: set[str] = set()  # their listeners are gone, connections may be left
+        self._clusters: dict[str, ClusterSettings] = {}
         self._wires: Wires | None = None
 
     def apply(self, listeners: Mapping[Bind, str]) -> Applied:
@@ -80,11 +84,11 @@ class Engine:
 
     def cluster(self, settings: ClusterSettings) -> None:
         """How wires to a cluster's pods are opened from now on."""
-        if self._wires is None:
-            from ferryman.dataplane.wires import Wires  # ssl and all: only who forwards needs it
-
-            self._wires = Wires(self.loop, self._emit)
-        self._wires.cluster(settings)
+        self._clusters[settings.key] = settings
+        if self._wires is not None:
+            self._wires.cluster(settings)
+        else:
+            self.loop.call_later(_LATER, self._load_wires)
 
     def credentials(
         self, cluster: str, headers: tuple[tuple[str, str], ...], expires: float | None
@@ -92,6 +96,9 @@ class Engine:
         """The answer to NeedCredentials."""
         if self._wires is not None:
             self._wires.credentials(cluster, headers, expires)
+        elif cluster in self._clusters:
+            settings = replace(self._clusters[cluster], headers=headers, expires=expires)
+            self._clusters[cluster] = settings
 
     def suspect(self) -> None:
         """The clock jumped or the network changed: no wire is trusted until it answers."""
@@ -144,13 +151,21 @@ class Engine:
     def _dial(self, spec: DialSpec, done: Dialled) -> Dial:
         if not isinstance(spec, PodAddress):
             return self._dialler.dial(spec, done)
-        if self._wires is None:
-            failure = DialFailure(
-                "unavailable", f"no such cluster: {spec.cluster}", delivered=False
-            )
-            done(failure)
+        if spec.cluster not in self._clusters:
+            message = f"no such cluster: {spec.cluster}"
+            done(DialFailure("unavailable", message, delivered=False))
             return _Over()
-        return self._wires.dial(spec, done)
+        return self._load_wires().dial(spec, done)
+
+    def _load_wires(self) -> Wires:
+        """The wires, which take their time to import: at the first dial, or soon after start."""
+        if self._wires is None:
+            from ferryman.dataplane.wires import Wires
+
+            self._wires = Wires(self.loop, self._emit)
+            for settings in self._clusters.values():
+                self._wires.cluster(settings)
+        return self._wires
 
 
 class _Over:

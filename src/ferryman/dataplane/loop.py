@@ -22,7 +22,7 @@ from typing import Protocol
 from ferryman.dataplane.contract import HANGUP, READ, WRITE
 
 Handler = Callable[[int], None]
-Call = Callable[[], None]
+Call = Callable[[], object]
 
 BUFFER_SIZE = 256 * 1024
 _IDLE = 3600.0
