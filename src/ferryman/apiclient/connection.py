@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import select
 import socket
 import ssl
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
@@ -42,14 +44,14 @@ class Connection(asyncio.Protocol):
         self._answered = False
         self._used = False
         self._waiter: asyncio.Future[None] | None = None
-        self._closed = asyncio.get_running_loop().create_future()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
         self._paused = False
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow now."""
-        return self._ended and self._failure is None
+        """Whether another request may follow now: alive, and nothing came in meanwhile."""
+        return self._ended and self._failure is None and not self._readable()
 
     async def request(
         self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
@@ -91,6 +93,10 @@ class Connection(asyncio.Protocol):
     async def closed(self) -> None:
         """Wait until the socket is released, after ``abort``."""
         await asyncio.shield(self._closed)
+
+    def when_closed(self, callback: Callable[[Connection], None]) -> None:
+        """Call back once the socket is released."""
+        self._closed.add_done_callback(lambda _: callback(self))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -168,6 +174,13 @@ class Connection(asyncio.Protocol):
             await self._news()
         return self._head
 
+    def _readable(self) -> bool:
+        """Whether bytes or an end wait in the kernel that the loop has not told of yet."""
+        assert self._transport is not None
+        poller = select.poll()
+        poller.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+
     def _resume(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
@@ -227,4 +240,6 @@ def _reason(cause: Exception) -> str:
     """What the kernel, the resolver or OpenSSL says, without the numbers."""
     if isinstance(cause, ssl.SSLError):
         return (cause.reason or str(cause)).replace("_", " ").lower()
+    if isinstance(cause, OSError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)  # asyncio puts a text of its own in its place
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from ferryman.api.client import (
@@ -28,7 +27,7 @@ from ferryman.api.resource import Object, Resource
 from ferryman.api.selectors import ALL, Selector
 from ferryman.api.status import BadRequest
 from ferryman.apiclient.paths import Query, path, with_query
-from ferryman.apiclient.transport import TIMEOUTS, Answer, Timeouts, Transport
+from ferryman.apiclient.transport import TIMEOUTS, Exchange, Timeouts, Transport
 from ferryman.apiclient.watching import WatchDecoder, check_object
 from ferryman.errors import PeerError
 
@@ -235,11 +234,11 @@ class HttpClient:
         target: str,
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
-    ) -> AbstractAsyncContextManager[Answer]:
+    ) -> Exchange:
         """Any exchange; header names in lower case. Errors as everywhere."""
         return self._transport.exchange(method, target, headers, body)
 
-    async def stream(self, target: str) -> AsyncIterator[bytes]:
+    async def stream(self, target: str) -> AsyncGenerator[bytes, None]:
         """The body at a path as it comes, for as long as the server likes; for logs.
 
         Close it with ``aclose`` if it is not read to its end.

@@ -111,14 +111,14 @@ class Informer:
     async def run(self) -> None:
         """Keep the cache up to date until cancelled. Any FerrymanError is tried again."""
         while True:
-            began, said = self._clock.monotonic(), self._version
             wait = 0.0
             self._attempt = attempt = asyncio.timeout(None)
             try:
                 async with attempt:
                     if not self._version:
                         await self._list()
-                    await self._watch()
+                    worthwhile = await self._watch()
+                    wait = 0.0 if worthwhile else self._backoff.next()
             except TimeoutError:
                 if not attempt.expired():  # else it was ``suspect``
                     raise
@@ -128,9 +128,6 @@ class Informer:
             except FerrymanError as error:
                 self._set_error(error)
                 wait = max(self._backoff.next(), _asked_to_wait(error))
-            else:
-                if self._version == said and self._clock.monotonic() - began < _SHORT_WATCH:
-                    wait = self._backoff.next()
             finally:
                 self._attempt = None
             if wait:
@@ -142,9 +139,7 @@ class Informer:
         except Expired:  # too much changed between two pages; in one piece it cannot
             objects, version = await self._pages(0)
         self._version = version
-        before = self._objects
-        self._objects = objects
-        self._tell_difference(before, objects)
+        self._catch_up(objects)
         self.synced.set()
         self._set_error(None)
 
@@ -160,19 +155,19 @@ class Informer:
             if not token:
                 return found, page.resource_version
 
-    def _tell_difference(self, before: Mapping[Name, Object], after: Mapping[Name, Object]) -> None:
-        for name, old in before.items():
-            new = after.get(name)
+    def _catch_up(self, listed: Mapping[Name, Object]) -> None:
+        """Make the cache what was listed, one told change at a time, deletions first."""
+        for name, old in list(self._objects.items()):
+            new = listed.get(name)
             if new is None or _uid(new) != _uid(old):
+                del self._objects[name]
                 self._tell(Deleted(old))
-        for name, new in after.items():
-            known = before.get(name)
-            if known is None or _uid(known) != _uid(new):
-                self._tell(Added(new))
-            elif _version(known) != _version(new):
-                self._tell(Modified(new))
+        for name, new in listed.items():
+            self._put(name, new)
 
-    async def _watch(self) -> None:
+    async def _watch(self) -> bool:
+        """Follow until the server ends it; whether it lasted, or told anything."""
+        began, version = self._clock.monotonic(), self._version
         events = self._client.watch(
             self.resource,
             self._namespace,
@@ -184,6 +179,7 @@ class Informer:
             async for event in events:
                 self._set_error(None)
                 self._take(event)
+        return self._version != version or self._clock.monotonic() - began >= _SHORT_WATCH
 
     def _take(self, event: WatchEvent) -> None:
         """Bring the cache up to date and tell; tolerant of what is known already."""
@@ -202,11 +198,14 @@ class Informer:
         if known is not None and _uid(known) != _uid(obj):
             del self._objects[name]
             self._tell(Deleted(known))
-            known = None
-        if known is not None and _version(known) == _version(obj):
-            return
-        self._objects[name] = obj
-        self._tell(Added(obj) if known is None else Modified(obj))
+        self._put(name, obj)
+
+    def _put(self, name: Name, obj: Object) -> None:
+        """Keep and tell an object, unless it is known in this version."""
+        known = self._objects.get(name)
+        if known is None or _version(known) != _version(obj):
+            self._objects[name] = obj
+            self._tell(Added(obj) if known is None else Modified(obj))
 
     def _tell(self, event: WatchEvent) -> None:
         for callback in tuple(self._callbacks):

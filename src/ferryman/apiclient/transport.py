@@ -9,8 +9,7 @@ knows what they mean.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from ferryman.runtime.tls import TLSSettings, client_context
 if TYPE_CHECKING:
     import ssl
 
+    from ferryman.access.credentials import Headers
     from ferryman.access.kubeconfig import Access
 
 _MOST_IDLE = 4
@@ -107,29 +107,24 @@ class Transport:
         self._fixed_headers = (("host", url.netloc.rpartition("@")[2]), ("user-agent", agent))
         self._idle: list[tuple[float, Connection]] = []
         self._open: set[Connection] = set()
+        """Every connection whose socket is not released yet."""
+        self._closed = False
         self._tls: TLSSettings | None = None
         self._context: ssl.SSLContext | None = None
 
-    @asynccontextmanager
-    async def exchange(
+    def exchange(
         self,
         method: str,
         target: str,
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
-    ) -> AsyncIterator[Answer]:
+    ) -> Exchange:
         """Ask, and have the answer while the context lasts.
 
-        Leaving it before the body's end, by cancellation too, closes the connection. Raises the
-        ApiError that an answer of 400 or more means; UserError, Unavailable, PeerError.
+        Leaving it before the body's end, by cancellation too, closes the connection. Entering it
+        raises the ApiError that an answer of 400 or more means; UserError, Unavailable, PeerError.
         """
-        answer = await self._ask(method, target, tuple(headers), body)
-        try:
-            if answer.status >= 400:
-                raise await _error(answer)
-            yield answer
-        finally:
-            self._give_back(answer.connection)
+        return Exchange(self, method, target, tuple(headers), body)
 
     def suspect(self) -> None:
         """The network may have changed: use no connection again that is idle now."""
@@ -138,33 +133,42 @@ class Transport:
         self._idle.clear()
 
     async def close(self) -> None:
-        """Close every connection; exchanges under way fail."""
+        """Close every connection; exchanges under way fail, and so do later ones."""
+        self._closed = True
+        self._idle.clear()
         connections = list(self._open)
         for connection in connections:
             connection.abort()
-        self._idle.clear()
         for connection in connections:
             await connection.closed()
-        self._open.clear()
 
-    async def _ask(
+    async def ask(
         self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> Answer:
-        credentials = self._access.credentials
-        proof = await credentials.headers()
+        """As ``exchange``, any answer; whoever has it has to ``give_back`` its connection."""
+        proof = await self._access.credentials.headers()
         answer = await self._try(method, target, (*headers, *proof), body)
         if answer.status != 401:
             return answer
         try:
-            used = self._tls
-            renewed = await credentials.headers(refresh=True)
-            if (renewed, await self._access.current_tls()) == (proof, used):
-                return answer
+            renewed = await self._renew(proof)
         except BaseException:
-            self._drop(answer.connection)
+            answer.connection.abort()
             raise
-        self._drop(answer.connection)
+        if renewed is None:
+            return answer
+        answer.connection.abort()
         return await self._try(method, target, (*headers, *renewed), body)
+
+    async def _renew(self, refused: Headers) -> Headers | None:
+        """Headers to try instead of those refused, or None if there are no other credentials."""
+        credentials, tls = self._access.credentials, self._tls
+        renewed = await credentials.headers()
+        if renewed != refused:
+            return renewed  # another request was refused before us
+        renewed = await credentials.headers(refresh=True)
+        same = renewed == refused and await self._access.current_tls() == tls
+        return None if same else renewed
 
     async def _try(
         self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes
@@ -192,16 +196,18 @@ class Transport:
             async with asyncio.timeout(self._timeouts.quiet):
                 head = await connection.request(method, self._prefix + target, all_headers, body)
         except TimeoutError as cause:
-            self._drop(connection)
+            connection.abort()
             quiet = self._timeouts.quiet
             raise Unavailable(f"{self.server} did not answer within {quiet:g} s") from cause
         except BaseException:
-            self._drop(connection)
+            connection.abort()
             raise
         return Answer(head, connection, self._timeouts.quiet)
 
     async def _take(self) -> Connection:
         """The connection that was used last, or a new one."""
+        if self._closed:
+            raise Unavailable(f"the connection to {self.server} was closed")
         tls = await self._access.current_tls()
         if tls != self._tls:  # a credential plugin gave a new client certificate
             self.suspect()
@@ -211,7 +217,10 @@ class Transport:
             since, connection = self._idle.pop()
             if connection.reusable and since >= oldest:
                 return connection
-            self._drop(connection)
+            connection.abort()
+        return await self._connect(tls)
+
+    async def _connect(self, tls: TLSSettings | None) -> Connection:
         if tls is not None and self._context is None:
             self._context = client_context(tls)
         connection = await connect(
@@ -222,17 +231,47 @@ class Transport:
             self._timeouts.connect,
         )
         self._open.add(connection)
+        connection.when_closed(self._open.discard)
+        if self._closed:
+            connection.abort()
         return connection
 
-    def _give_back(self, connection: Connection) -> None:
-        if connection.reusable and connection in self._open and len(self._idle) < _MOST_IDLE:
+    def give_back(self, connection: Connection) -> None:
+        """Nobody reads its answer any more: keep it for the next request, or close it."""
+        if connection.reusable and len(self._idle) < _MOST_IDLE:
             self._idle.append((asyncio.get_running_loop().time(), connection))
         else:
-            self._drop(connection)
+            connection.abort()
 
-    def _drop(self, connection: Connection) -> None:
-        connection.abort()
-        self._open.discard(connection)
+
+class Exchange:
+    """A request and its answer, as a context manager; ``Transport.exchange`` makes it."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        method: str,
+        target: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+    ) -> None:
+        self._transport = transport
+        self._request = (method, target, headers, body)
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Answer:
+        answer = await self._transport.ask(*self._request)
+        self._connection = answer.connection
+        if answer.status < 400:
+            return answer
+        try:
+            raise await _error(answer)
+        finally:
+            self._transport.give_back(answer.connection)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._transport.give_back(self._connection)
 
 
 _BODILESS = ("GET", "HEAD")
