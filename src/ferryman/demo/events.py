@@ -6,7 +6,6 @@ An event that cannot be written is no reason for its subject to fail.
 
 from __future__ import annotations
 
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -36,6 +35,7 @@ class Recorder:
         self._client = client
         self._clock = clock
         self._host = host
+        self._last = 0
         self._recorded: OrderedDict[_Key, _Recorded] = OrderedDict()
 
     async def record(
@@ -65,8 +65,10 @@ class Recorder:
     ) -> None:
         meta = obj["metadata"]
         namespace = meta.get("namespace") or "default"
-        name = f"{meta['name']}.{secrets.token_hex(8)}"
-        stamp = rfc3339(self._clock.now())
+        now = self._clock.now()
+        self._last = max(self._last + 1, int(now.timestamp() * 1e9))
+        name = f"{meta['name']}.{self._last:x}"  # in order of time, as kubectl lists names
+        stamp = rfc3339(now)
         self._recorded[key] = _Recorded(name, namespace)
         await self._client.create(
             EVENTS,

@@ -384,6 +384,11 @@ def _close(transport: asyncio.Transport) -> None:
     transport.close()
 
 
+def _close(transport: asyncio.Transport) -> None:
+    """Close once everything is written."""
+    transport.close()
+
+
 def _reset(transport: asyncio.Transport) -> None:
     """Close with an RST: SO_LINGER with no time."""
     found = transport.get_extra_info("socket")
