@@ -178,6 +178,16 @@ def test_each_port_ends_by_itself_and_the_wire_with_the_last() -> None:
     assert close == b"\x88\x02\x03\xe8"
 
 
+def test_v4_knows_no_half_close_of_the_pod_and_no_time_out() -> None:
+    server = ChannelsServer([8000])
+    server.data_to_send()
+    server.finish(1)
+    server.time_out(1)
+    assert server.data_to_send() == []
+    server.reset(1)
+    assert server.data_to_send() == [b"\x88\x02\x03\xe8"]
+
+
 def test_large_payloads_are_cut_into_messages() -> None:
     client = ChannelsClient(8000)
     client.send(1, bytes(SEND_LIMIT + 1))

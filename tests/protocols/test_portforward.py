@@ -177,6 +177,31 @@ def test_a_pair_that_was_given_up_lingers_until_the_node_lets_go() -> None:
     assert client._by_stream == {}
 
 
+def test_what_a_node_says_of_a_pair_that_is_over_is_ignored() -> None:
+    client, server = opened()
+    server.finish(3)
+    server.finish(1)
+    wire = b"".join(server.data_to_send()) + frames.RstStream(3, frames.CANCEL).encode()
+    assert client.receive(wire) == [Finished(1), ErrorEnded(1)]
+    other, server = opened()
+    other.reset(1)
+    server.send(1, b"refused")
+    server.reset(1)
+    assert carry(server, other) == [ErrorText(1, "refused"), ErrorEnded(1)]
+
+
+def test_calls_about_pairs_that_never_were_or_are_over_are_ignored() -> None:
+    client, server = plain()
+    for machine in (client, server):
+        for call in (machine.finish, machine.reset):
+            call(9)
+        machine.send(9, b"x")
+    server.succeed(9)
+    server.fail(9, "x")
+    server.time_out(9)
+    assert client.data_to_send() == server.data_to_send() == []
+
+
 def test_error_text_is_cut_at_its_limit_and_says_nothing_by_halves() -> None:
     client, server = opened()
     server.send(1, b"a" * 60_000)
@@ -381,6 +406,28 @@ def test_a_stream_of_no_use_is_reset_alone(headers: dict[str, str]) -> None:
     server = PortForwardServer()
     assert server.receive(wire) == [PairAwaited(1)]
     assert carry(server, client)[0] == StreamReset(1, frames.CANCEL)
+
+
+def test_what_follows_on_a_stream_of_no_use_is_ignored() -> None:
+    client, server = Connection(client=True), PortForwardServer()
+    stream = client.open_stream({"streamtype": "data", "port": "0"})
+    client.send(stream, b"x")
+    client.finish(stream)
+    assert carry(client, server) == []
+
+
+def test_a_client_has_nothing_to_say_on_the_error_stream() -> None:
+    client, server = Connection(client=True), PortForwardServer()
+    for kind in ("error", "data"):
+        client.open_stream({"streamtype": kind, "port": "80", "requestid": "7"})
+    client.send(1, b"noise")
+    client.finish(1)
+    client.ping()
+    assert carry(client, server) == [PairAwaited(1), PairOpened(1, 80)]
+    server.finish(1)
+    assert StreamEnded(3) in carry(server, client)
+    server.succeed(1)
+    assert carry(server, client) == [StreamEnded(1)]
 
 
 def test_pairs_are_limited_even_if_their_streams_are_reset_at_once() -> None:

@@ -3,10 +3,10 @@
 ``WebSocket`` gives messages in pieces as they arrive, so nothing has to be buffered; ``Tunnel``
 forgets their boundaries; ``channels`` needs them. ``http.upgrade`` makes the handshake.
 
-Own framing, because wsproto copies a payload several times: side by side, messages of 32 to 256 KiB
-came in three times, and went out masked 1.2 to 3.9 times as fast, small ones 1.7 to 3 times. wsproto
-is the oracle of the tests. Masking is its idea: four strided slices through ``translate`` run at
-1.3 GB/s, whole numbers XORed in any chunk at 0.4 to 0.7.
+Own framing, because wsproto copies a payload several times: side by side, messages of 32 to 256
+KiB came in three times, and went out masked 1.2 to 3.9 times as fast, small ones 1.7 to 3 times.
+wsproto is the oracle of the tests. Masking is its idea: four strided slices through ``translate``
+run at 1.3 GB/s, whole numbers XORed in any chunk at 0.4 to 0.7.
 Source: RFC 6455.
 """
 

@@ -161,6 +161,15 @@ def test_a_forgotten_stream_is_ignored_not_broken() -> None:
     assert carry(client, server) == []
 
 
+def headers_twice() -> list[bytes]:
+    """A stream that ends with its SYN, and again with its HEADERS."""
+    compressor = Compressor()
+    return [
+        frames.SynStream(1, compressor.compress({}), frames.FIN).encode(),
+        frames.Headers(1, compressor.compress({}), frames.FIN).encode(),
+    ]
+
+
 @pytest.mark.parametrize(
     ("wire", "why"),
     [
@@ -174,6 +183,7 @@ def test_a_forgotten_stream_is_ignored_not_broken() -> None:
         (syn(1, frames.FIN) + frames.data_head(1, 1) + b"x", "after its FIN"),
         (syn(1, frames.FIN) + frames.data_head(1, 0, fin=True), "after its FIN"),
         (frames.WindowUpdate(0, 0x7FFFFFFF).encode(), "window of more than"),
+        (b"".join(headers_twice()), "a second FIN on stream 1"),
         (syn(1) + frames.WindowUpdate(1, 0x7FFFFFFF).encode(), "window of more than"),
         (frames.Settings(((0, 7, 0x80000000),)).encode(), "window of more than"),
         (frames.Ping(1).encode() * 1025, "more than 1024 frames"),
