@@ -25,7 +25,6 @@ from ferryman.access.credentials import (
     bearer,
     impersonation,
 )
-from ferryman.access.exec_plugin import API_VERSIONS, ExecPlugin, PluginSettings
 from ferryman.errors import UserError
 from ferryman.runtime.tls import TLSSettings
 
@@ -299,10 +298,12 @@ def _own_credentials(user: _Entry, cluster: _Entry, environ: Mapping[str, str]) 
             "use its exec plugin instead, such as gke-gcloud-auth-plugin or kubelogin",
         )
     plugin = user.inner("exec")
-    return Fixed() if plugin is None else ExecPlugin(_plugin(plugin, cluster, environ))
+    return Fixed() if plugin is None else _plugin(plugin, cluster, environ)
 
 
-def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> PluginSettings:
+def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Credentials:
+    from ferryman.access.exec_plugin import API_VERSIONS, ExecPlugin, PluginSettings
+
     command = plugin.text("command")
     if not command:
         raise UserError(f"{plugin.file}: exec has no command")
@@ -318,7 +319,7 @@ def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Plug
     if mode not in ("Never", "IfAvailable", "Always"):
         raise UserError(f"{plugin.file}: exec interactiveMode is {mode}")
     added = {variable.text("name"): variable.text("value") for variable in plugin.items("env")}
-    return PluginSettings(
+    settings = PluginSettings(
         command,
         plugin.texts("args"),
         {**environ, **added},
@@ -327,6 +328,7 @@ def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Plug
         plugin.text("installHint"),
         _told(cluster) if plugin.flag("provideClusterInfo") else None,
     )
+    return ExecPlugin(settings)
 
 
 def _told(cluster: _Entry) -> Mapping[str, Any]:
