@@ -67,7 +67,6 @@ async def test_what_is_missing_is_a_status_with_details(api: Api) -> None:
         ("GET", f"{LIST}/kestrel/nothing", 404),
         ("GET", "/apis/nowhere", 404),
         ("GET", "/apis/nowhere/v1", 404),
-        ("GET", "/openapi/v2", 404),
         ("GET", "/openapi/v3/apis/nowhere/v1", 404),
         ("POST", f"{ROOT}/boats", 405),
         ("POST", f"{LIST}/kestrel", 405),
@@ -183,6 +182,14 @@ async def test_openapi_is_found_through_its_index(api: Api) -> None:
     assert answer.json["openapi"] == "3.0.0"
     tag = answer.header("etag")
     assert (await api.request("GET", url, if_none_match=tag)).status == 304
+
+
+async def test_the_older_openapi_is_there_and_empty(api: Api) -> None:
+    assert (await api.request("GET", "/openapi/v2")).json["definitions"] == {}
+    protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    answer = await api.request("GET", "/openapi/v2", accept=protobuf)
+    assert answer.header("content-type") == protobuf.replace("@", ".")
+    assert answer.body == b"\n\x032.0"
 
 
 async def test_the_root_lists_what_there_is(api: Api) -> None:

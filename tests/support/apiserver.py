@@ -126,7 +126,7 @@ EVENT = Kind(
     resource=EVENTS,
     subresources=frozenset(),
     selectable_fields=frozenset(
-        f"involvedObject.{field}" for field in ("kind", "name", "namespace", "uid")
+        f"involvedObject.{field}" for field in ("apiVersion", "kind", "name", "namespace", "uid")
     ),
 )
 SCHEME = Scheme((BOAT, HARBOUR, NAMESPACE, EVENT))

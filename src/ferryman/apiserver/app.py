@@ -35,7 +35,7 @@ from ferryman.apiserver.negotiation import (
     accepted,
     accepts_aggregated_discovery,
 )
-from ferryman.apiserver.openapi import OpenAPI
+from ferryman.apiserver.openapi import VERSION_2_MEDIA_TYPE, VERSION_2_PROTOBUF, OpenAPI
 from ferryman.apiserver.paths import Target, resolve, unknown_path
 from ferryman.apiserver.reading import Reader
 from ferryman.apiserver.responses import document, with_warnings
@@ -130,6 +130,7 @@ class _Api:
             Route("/apis", self._groups),
             Route("/apis/{group}", self._group),
             Route("/apis/{group}/{version}", self._resources),
+            Route("/openapi/v2", self._openapi_2),
             Route("/openapi/v3", self._openapi_index),
             Route("/openapi/v3/{root:path}", self._openapi_document),
         ]
@@ -165,8 +166,8 @@ class _Api:
                 raise method_not_allowed()
 
     async def _root(self, request: Request) -> Response:
-        paths = ["/api", *self._discovery.paths, "/apis", "/healthz", "/livez", "/openapi/v3"]
-        shown = {"paths": sorted([*paths, "/readyz", "/version"])}
+        paths = ["/api", *self._discovery.paths, "/apis", "/healthz", "/livez", "/openapi/v2"]
+        shown = {"paths": sorted([*paths, "/openapi/v3", "/readyz", "/version"])}
         return document(shown, accepted(request.headers.get("accept", "")))
 
     async def _show_version(self, _: Request) -> Response:
@@ -207,6 +208,11 @@ class _Api:
         if found is None:
             raise unknown_path()
         return _tagged(request, found)
+
+    async def _openapi_2(self, request: Request) -> Response:
+        if "+protobuf" in request.headers.get("accept", ""):
+            return Response(VERSION_2_PROTOBUF, media_type=VERSION_2_MEDIA_TYPE)
+        return document(self._openapi.version_2())
 
     async def _openapi_index(self, request: Request) -> Response:
         return _tagged(request, self._openapi.index())

@@ -23,6 +23,13 @@ _PATCHES = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
+VERSION_2_MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Asked for with an ``@`` in it, which Go does not take in an answer."""
+VERSION_2_PROTOBUF = b"\x0a\x032.0"
+"""``swagger: "2.0"`` as gnostic's ``openapi.v2.Document``, the only form that kubectl reads.
+
+It asks for version 2 to check files with ``kind: List``, and skips what it does not find there.
+"""
 _TYPE_META = {
     "apiVersion": {
         "type": "string",
@@ -99,6 +106,11 @@ class OpenAPI:
         if root not in self._documents:
             self._documents[root] = codec.to_json(_document(kinds, self._version))
         return self._documents[root]
+
+    def version_2(self) -> Object:
+        """``/openapi/v2``, which knows nothing: version 3 says it all."""
+        info = {"title": "Ferryman", "version": self._version}
+        return {"swagger": "2.0", "info": info, "paths": {}, "definitions": {}}
 
 
 def _root(resource: Resource) -> str:
