@@ -77,6 +77,10 @@ class Demo:
         """kill -9 of a pod's process; the kubelet restarts it."""
         self.request("POST", f"/demo/kill?namespace={namespace}&pod={pod}")
 
+    def speak(self, *wires: str) -> None:
+        """Speak only these of tunnel, spdy and channels from now on."""
+        self.request("POST", f"/demo/wires?speak={','.join(wires)}")
+
     def stats(self) -> dict[str, Any]:
         """Counters of requests and wires."""
         stats = self.request("GET", "/demo/stats")

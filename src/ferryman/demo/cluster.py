@@ -153,7 +153,7 @@ class Cluster:
 
         hooks = Hooks(
             kubelet,
-            forwarder.stats,
+            forwarder,
             lambda: counted.counts,
             begin_outage,
         )

@@ -3,6 +3,8 @@
 - ``POST /demo/outage?seconds=5``: the API's listener and all its connections, wires included, are
   gone for so long; pods live on;
 - ``POST /demo/kill?pod=NAME[&namespace=N]``: kill -9 of the pod's process;
+- ``POST /demo/wires?speak=spdy,channels``: speak only these of tunnel, spdy and channels, as older
+  clusters do; wires that there are go on;
 - ``GET /demo/stats``: counts of requests, by verb and resource, and of wires.
 
 They need the token like everything else.
@@ -25,7 +27,7 @@ from ferryman.api.scheme import Scheme
 from ferryman.api.status import BadRequest
 from ferryman.apiserver.paths import resolve
 from ferryman.demo.kubelet.kubelet import Kubelet
-from ferryman.demo.portforward import WireStats
+from ferryman.demo.portforward import WIRES, PortForwarder
 from ferryman.errors import FerrymanError
 
 LONGEST_OUTAGE = 3600.0
@@ -64,12 +66,12 @@ class Hooks:
     def __init__(
         self,
         kubelet: Kubelet,
-        wires: WireStats,
+        forwarder: PortForwarder,
         counts: Callable[[], Counter[str]],
         begin_outage: Callable[[float], None],
     ) -> None:
         self._kubelet = kubelet
-        self._wires = wires
+        self._forwarder = forwarder
         self._counts = counts
         self._begin_outage = begin_outage
 
@@ -78,6 +80,7 @@ class Hooks:
         return [
             Route("/demo/outage", self._outage, methods=["POST"]),
             Route("/demo/kill", self._kill, methods=["POST"]),
+            Route("/demo/wires", self._wires, methods=["POST"]),
             Route("/demo/stats", self._stats, methods=["GET"]),
         ]
 
@@ -99,5 +102,12 @@ class Hooks:
         pod = Name(query.get("pod", ""), query.get("namespace", "default"))
         return JSONResponse({"pid": self._kubelet.kill(pod)})
 
+    async def _wires(self, request: Request) -> Response:
+        names = frozenset(filter(None, request.query_params.get("speak", "").split(",")))
+        if not names <= WIRES.keys():
+            raise BadRequest(f"speak: some of {', '.join(WIRES)}, not {', '.join(sorted(names))}")
+        self._forwarder.speaks = names
+        return JSONResponse({"speak": sorted(names)})
+
     async def _stats(self, _: Request) -> Response:
-        return JSONResponse({"requests": dict(self._counts()), **asdict(self._wires)})
+        return JSONResponse({"requests": dict(self._counts()), **asdict(self._forwarder.stats)})

@@ -28,7 +28,7 @@ from ferryman.demo.kinds import PODS
 from ferryman.demo.kubelet.kubelet import Kubelet
 from ferryman.demo.kubelet.sandbox import Sandbox, Stage
 from ferryman.errors import PeerError
-from ferryman.protocols.answering import Refused, answer
+from ferryman.protocols.answering import V4_BASE64, Refused, answer
 from ferryman.protocols.multiplex import (
     Data,
     Finished,
@@ -38,12 +38,15 @@ from ferryman.protocols.multiplex import (
     PairReset,
     ServerWire,
 )
+from ferryman.protocols.transports import SPDY, TUNNEL, V4
 from ferryman.runtime.tasks import Tasks
 
 LINGER = 1.0
 """Seconds that one direction may go on after the other has ended (containerd)."""
 STREAM_CREATION = 30.0
 """Seconds within which a pair's second stream has to come (kubelet)."""
+WIRES = {"tunnel": (TUNNEL,), "spdy": (SPDY,), "channels": (V4, V4_BASE64)}
+"""What can be spoken, and the names that the protocol has on the wire."""
 FRAME = 32768
 """Bytes from the pod in one frame at most, as a node sends them."""
 READ = 262144
@@ -73,6 +76,8 @@ class PortForwarder:
         half_close: bool = False,
     ) -> None:
         self.stats = WireStats()
+        self.speaks = frozenset(WIRES)
+        """The names of ``WIRES`` that are spoken; a test makes an older server of it."""
         self._client = client
         self._kubelet = kubelet
         self._tasks = tasks
@@ -90,6 +95,8 @@ class PortForwarder:
         judged = answer(request.method, request.url.query, request.headers.raw)
         if isinstance(judged, Refused):
             return TakeOver(judged.response)
+        if not any(judged.protocol in WIRES[name] for name in self.speaks):
+            return Response(status_code=403)  # what a server says to a protocol that it never met
         return TakeOver(judged.response, WireProtocol(self, judged.wire, sandbox))
 
     def spawn_dial(self, pair: PodSide) -> None:
