@@ -43,10 +43,10 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """As Go spells it: ``1m30s``, ``0s``, ``200ms``, ``1h0m0s``; to the nanosecond."""
-    left = round(seconds * 1e9)
-    if left < 0 or left > _LONGEST:
+    """As Go spells it: ``1m30s``, ``0s``, ``200ms``, ``1h0m0s``; to the nanosecond. UserError."""
+    if not 0 <= seconds <= _LONGEST / 1e9:  # not: NaN is neither
         raise UserError(f"not a duration: {seconds} seconds")
+    left = round(Fraction(seconds) * 1_000_000_000)
     if left == 0:
         return "0s"
     for unit in ("ns", "µs", "ms"):
