@@ -5,8 +5,7 @@ forgets their boundaries; ``channels`` needs them. ``http.upgrade`` makes the ha
 
 Own framing, because wsproto copies a payload several times: side by side, messages of 32 to 256
 KiB came in three times, and went out masked 1.2 to 3.9 times as fast, small ones 1.7 to 3 times.
-wsproto is the oracle of the tests. Masking is its idea: four strided slices through ``translate``
-run at 1.3 GB/s, whole numbers XORed in any chunk at 0.4 to 0.7.
+wsproto is the oracle of the tests; ``masking`` masks.
 Source: RFC 6455.
 """
 
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 
 from ferryman.errors import PeerError
 from ferryman.protocols.buffers import coalesce
+from ferryman.protocols.masking import mask
 from ferryman.protocols.multiplex import Bytes
 
 NORMAL = 1000
@@ -31,7 +31,6 @@ _MASKED = 0x80
 _CONTROL_LIMIT = 125
 _PONGS_LIMIT = 256  # that wait to be sent
 _NO_CODE = 1005  # a Close without a code
-_XOR = tuple(bytes(value ^ key for value in range(256)) for key in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,6 @@ class Closed:
 
 
 Event = Piece | PongReceived | Closed
-
-
-def mask(buffer: bytearray, key: bytes, start: int = 0) -> None:
-    """XOR everything from ``start`` with the four bytes of ``key``, in place; undoes itself."""
-    for offset in range(min(4, len(buffer) - start)):
-        lane = slice(start + offset, None, 4)
-        buffer[lane] = buffer[lane].translate(_XOR[key[offset]])
 
 
 class WebSocket:
