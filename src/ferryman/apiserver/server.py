@@ -135,6 +135,8 @@ class Server:
         while connections.state.connections:
             connections.lost.clear()
             await connections.lost.wait()
+        if tasks := list(connections.state.tasks):  # a handler needs a moment to see that it is over
+            await asyncio.wait(tasks)
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -99,13 +99,13 @@ async def serve(access: Access, wanted: Wish) -> None:
     from ferryman.cli.signals import Interrupts
     from ferryman.daemon.forward import forward
 
-    speaker = _Speaker(wanted)
+    speaker = Speaker(wanted)
     with Interrupts() as interrupts:
         await forward(access, wanted, speaker, interrupts)
 
 
-class _Speaker:
-    """Says what the forward tells it; ``daemon.forward.Observer``."""
+class Speaker:
+    """Says what the forward tells it; ``daemon.forward.Observer``, ``cli.demo``'s too."""
 
     def __init__(self, wanted: Wish) -> None:
         import time

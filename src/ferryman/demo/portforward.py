@@ -388,10 +388,6 @@ class PodSide(asyncio.BufferedProtocol):
 
 
 def _close(transport: asyncio.Transport) -> None:
-    transport.close()
-
-
-def _close(transport: asyncio.Transport) -> None:
     """Close once everything is written."""
     transport.close()
 
