@@ -28,19 +28,35 @@ def pod(name: str, *, ready: bool = True, port: str = "http", **meta: str) -> An
     }
 
 
-def test_ready_pods_are_active_and_those_that_leave_or_falter_keep_what_they_have() -> None:
+def test_ready_pods_are_active_those_that_leave_drain_and_those_that_falter_wait() -> None:
     pods = [pod("leaving", deletionTimestamp="now"), pod("faltering", ready=False), pod("fine")]
     found = resolve("c", TARGET, DEPLOYMENT, pods, "http")
     address = PodAddress("c", "ns", "fine", "u-fine", 8000)
     assert found.endpoints[0] == Endpoint("u-fine:8000", address, "Active")
     assert [(e.id, e.state) for e in found.endpoints[1:]] == [
-        ("u-faltering:8000", "Draining"),
         ("u-leaving:8000", "Draining"),
     ]
     assert [(p.pod, p.state) for p in found.places] == [
         ("fine", "Active"), ("faltering", "Unready"), ("leaving", "Draining"),
     ]  # fmt: skip
     assert found.port == 8000
+
+
+def test_a_pod_that_falters_is_never_draining_because_it_may_recover() -> None:
+    for ready, states in ((True, ["Active"]), (False, []), (True, ["Active"])):
+        found = resolve("c", TARGET, DEPLOYMENT, [pod("a", ready=ready)], 8000)
+        assert [e.state for e in found.endpoints] == states
+
+
+def test_a_pod_asked_for_by_name_is_dialled_when_it_runs_ready_or_not() -> None:
+    target, unready = Target("pod", "ns", "a"), pod("a", ready=False)
+    found = resolve("c", target, unready, [unready], "http")
+    assert [(e.id, e.state) for e in found.endpoints] == [("u-a:8000", "Active")]
+    assert found.places[0].reason.endswith("; asked for by name")
+    leaving = pod("a", deletionTimestamp="now")
+    assert resolve("c", target, leaving, [leaving], "http").endpoints[0].state == "Draining"
+    unready["status"]["podIP"] = ""
+    assert resolve("c", target, unready, [unready], "http").endpoints == ()
 
 
 def test_a_pod_that_never_ran_is_listed_but_is_no_endpoint() -> None:

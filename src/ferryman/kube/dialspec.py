@@ -7,12 +7,12 @@ becomes no endpoint is listed too, with the reason, because status has to say it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ferryman.api.resource import Object
 from ferryman.dataplane.contract import Endpoint, PodAddress
 from ferryman.errors import UserError
-from ferryman.kube.pods import Judged, State, rank
+from ferryman.kube.pods import Judged, State, rank, running
 from ferryman.kube.targets import Target, container_port, pods_of, target_port
 
 
@@ -31,8 +31,9 @@ class Place:
 class Resolution:
     """Where one port of a target leads now; both in order of choice, the best first.
 
-    ``endpoints`` are for the data plane: pods that may be dialled are Active; those that may not
-    but perhaps have connections (going away, or running and not ready) are Draining.
+    ``endpoints`` are for the data plane: pods that may be dialled are Active, those going away
+    Draining, which is for good: the data plane gives up their wires. A pod that is not ready is
+    no endpoint, so it gets nothing new, keeps what it has, and may become Active again.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -59,17 +60,26 @@ def resolve(
     """
     wanted = target_port(target_object, port)
     judged = rank(pods_of(target, target_object, pods, replica_sets))
+    if target.kind == "pod":
+        judged = [_asked_for_by_name(j) for j in judged]
     places = tuple(_place(j, wanted) for j in judged)
     endpoints = tuple(
         Endpoint(
             f"{place.uid}:{place.port}",
             PodAddress(cluster, target.namespace, place.pod, place.uid, place.port),
-            "Active" if place.state == "Active" else "Draining",
+            place.state,
         )
-        for place, j in zip(places, judged, strict=True)
-        if place.port and _may_have_connections(j.pod)
+        for place in places
+        if place.port and place.state != "Unready"
     )
     return Resolution(endpoints, places)
+
+
+def _asked_for_by_name(judged: Judged) -> Judged:
+    """A pod that a person names may be dialled when it runs, ready or not: to see why it is not."""
+    if judged.state != "Unready" or not running(judged.pod):
+        return judged
+    return replace(judged, state="Active", reason=f"{judged.reason}; asked for by name")
 
 
 def _place(judged: Judged, wanted: int | str) -> Place:
@@ -79,7 +89,3 @@ def _place(judged: Judged, wanted: int | str) -> Place:
         state: State = "Draining" if judged.state == "Draining" else "Unready"
         return Place(judged.name, judged.uid, 0, state, error.message)
     return Place(judged.name, judged.uid, port, judged.state, judged.reason)
-
-
-def _may_have_connections(pod: Object) -> bool:
-    return (pod.get("status") or {}).get("phase") == "Running"

@@ -39,6 +39,12 @@ def usable(pod: Object) -> bool:
     return judge(pod).state == "Active"
 
 
+def running(pod: Object) -> bool:
+    """Whether its containers were started and it has an address, ready or not."""
+    status = pod.get("status") or {}
+    return status.get("phase") == "Running" and bool(status.get("podIP"))
+
+
 def judge(pod: Object) -> Judged:
     """What to think of one pod."""
     status = pod.get("status") or {}
@@ -48,7 +54,7 @@ def judge(pod: Object) -> Judged:
     if phase in ("Succeeded", "Failed"):
         return Judged(pod, "Unready", _with(f"it has {phase.lower()}", status))
     ready = _condition(status, "Ready")
-    if phase == "Running" and status.get("podIP") and ready.get("status") == "True":
+    if running(pod) and ready.get("status") == "True":
         return Judged(pod, "Active", "ready")
     return Judged(pod, "Unready", f"not ready: {_why_not_ready(pod, status, ready)}")
 

@@ -8,7 +8,7 @@ that a person can act on. ``reconciler`` gathers the world and acts on the plan.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ferryman.addresses import TcpAddress, parse
@@ -184,8 +184,6 @@ def _resolve(spec: RelaySpec, port: Port, seen: Seen) -> _Resolved:
         found = resolve(target.workload.cluster, workload, seen.object, seen.pods, wanted)
     except UserError as error:
         return _Resolved(error=error)
-    if workload.kind == "pod":
-        found = _asked_for_by_name(found)
     statuses = tuple(
         EndpointStatus(pod=p.pod, uid=p.uid, port=p.port, state=p.state, reason=p.reason)
         for p in found.places
@@ -199,21 +197,6 @@ def _plain(text: str) -> _Resolved:
     port = address.port if isinstance(address, TcpAddress) else 0
     status = EndpointStatus(port=port, state="Active", reason=f"dialled at {address}")
     return _Resolved((Endpoint(text, address),), (status,), port)
-
-
-def _asked_for_by_name(found: Resolution) -> Resolution:
-    """A pod that a person names may be dialled when it runs, ready or not: to see why it is not."""
-    running = {e.id for e in found.endpoints}
-    places = tuple(
-        replace(place, state="Active", reason=f"{place.reason}; asked for by name")
-        if place.state == "Unready" and f"{place.uid}:{place.port}" in running
-        else place
-        for place in found.places
-    )
-    active = {f"{place.uid}:{place.port}" for place in places if place.state == "Active"}
-    return Resolution(
-        tuple(replace(e, state="Active") if e.id in active else e for e in found.endpoints), places
-    )
 
 
 def _port_of_template(target_object: Object, wanted: int | str) -> int:
