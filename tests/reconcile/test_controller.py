@@ -180,3 +180,18 @@ async def test_a_cancelled_controller_cancels_what_is_under_way() -> None:
         harness.news.request(B)
         await harness.settle()
     assert sorted(cleaned_up) == [A, B]
+
+
+async def test_a_controller_that_never_waits_lets_others_run() -> None:
+    looks = 0
+
+    async def reconcile(_: Name) -> Result:
+        nonlocal looks
+        looks += 1
+        return Result(requeue_after=0)
+
+    async with running(Harness(reconcile)) as harness:
+        harness.news.request(A)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert looks > 3

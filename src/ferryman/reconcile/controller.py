@@ -61,6 +61,7 @@ class Controller:
                 await self._reconcile_one(request)
             finally:
                 self.queue.done(request)
+            await asyncio.sleep(0)  # a store in memory never suspends us; others must run, too
 
     async def _reconcile_one(self, request: Request) -> None:
         try:

@@ -3,7 +3,7 @@
 ``registry`` says what a write makes of an object; here it gets its version, is kept, and goes
 into the ``history`` that watches follow. One event loop, and no write awaits anything: each is
 done or not done when a caller is cancelled. Kept objects are never changed, and never handed out
-but as copies (3 us for a pod).
+but as copies (a few microseconds for a pod).
 """
 
 from __future__ import annotations
