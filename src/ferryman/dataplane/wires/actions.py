@@ -50,3 +50,5 @@ class Counts:
     live: int = 0
     lingering: int = 0
     waiting: int = 0
+    evicted: int = 0
+    """Streams ever reset because their client was too slow for a wire that was shared."""

@@ -68,8 +68,6 @@ class Cluster:
         pool: Pool | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.evictions = 0
-        """Streams that were reset because their client was too slow for a shared wire."""
         self._loop = loop
         self._emit = emit
         self._wall = wall
@@ -86,6 +84,7 @@ class Cluster:
         self._deciding = False
         self._again = False
         self._closed = False
+        self._evicted = 0
 
     def configure(self, settings: ClusterSettings) -> None:
         """New settings: a mere credential renews; another way there retires all wires."""
@@ -140,7 +139,7 @@ class Cluster:
 
     def counts(self) -> Counts:
         """What there is; may be called from another thread."""
-        return self._pool.counts()
+        return replace(self._pool.counts(), evicted=self._evicted)
 
     def close(self) -> None:
         """End everything; dials that wait fail."""
@@ -169,7 +168,7 @@ class Cluster:
         self._pool.stalls(wire.number, stalled=stalled)
 
     def evicted(self, wire: Wire) -> None:  # noqa: ARG002  only counted; the stream says why
-        self.evictions += 1
+        self._evicted += 1
 
     def ended(self, wire: Wire, *, lingered: bool) -> None:
         if not wire.half_closes:  # v4: nothing else can be done with it

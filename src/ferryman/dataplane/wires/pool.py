@@ -31,7 +31,8 @@ class _Pod:
     wires: dict[int, _Wire] = field(default_factory=dict)
     waiting: dict[int, float] = field(default_factory=dict)  # dial -> since when, oldest first
     draining: bool = False
-    failed: bool = False  # the last handshake did, since the last decision
+    failing: bool = False  # a handshake failed: those under way show whether that is the rule
+    failed: bool = False  # it is: the last of them failed too, since the last decision
     spare_after: float = 0.0
 
     @property
@@ -110,6 +111,7 @@ class Pool:
         self.per_dial = not shareable
         found = self._wires[wire]
         found.open = True
+        found.pod.failing = False
         self._opening -= 1
         found.used = now
         age = self.limits.age * (1 + self.limits.spread * (2 * self._draw() - 1))
@@ -122,7 +124,9 @@ class Pool:
                 found.dial = None
 
     def failed(self, wire: int, now: float) -> None:
-        """A handshake failed: those who wait share what there is, the rest are refused."""
+        """A handshake failed. No other is begun until those under way are done; if none succeeds,
+        those who wait share what there is, and the rest are refused.
+        """
         found = self._remove(wire)
         if found is None:
             return
@@ -130,8 +134,9 @@ class Pool:
         pod.spare_after = now + self.limits.spare_backoff
         if found.dial in self._dials:
             self._refuse(found.dial, "failed")
-        elif not any(not w.open for w in pod.wires.values()):
-            pod.failed = True
+        else:
+            pod.failing = any(not w.open for w in pod.wires.values())
+            pod.failed = not pod.failing
 
     def busy(self, wire: int, now: float, wait: float) -> None:
         """A handshake was put off (429, 503) for ``wait`` seconds, and with it all others."""
@@ -281,6 +286,7 @@ class Pool:
     def _must_share(self, pod: _Pod, since: float, now: float) -> bool:
         return (
             pod.failed
+            or pod.failing
             or now < self._busy_until
             or now >= since + self.limits.patience
             or self._full(pod)
@@ -319,7 +325,8 @@ class Pool:
 
     def _may_open(self, pod: _Pod, now: float) -> bool:
         return (
-            now >= self._busy_until
+            not pod.failing
+            and now >= self._busy_until
             and self._opening < self.limits.handshakes
             and not self._full(pod)
             and self._bucket.ready_at(now) <= now
@@ -366,6 +373,7 @@ class Pool:
         if wire is not None:
             del wire.pod.wires[number]
             self._opening -= not wire.open
+            wire.pod.failing &= any(not w.open for w in wire.pod.wires.values())
         return wire
 
     def _refuse(self, dial: int, why: Literal["failed", "draining", "timeout"]) -> None:
