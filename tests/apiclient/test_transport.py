@@ -186,12 +186,12 @@ JSON = {"content-type": "application/json"}
 @pytest.mark.parametrize(
     ("handle", "kind", "message"),
     [
-        (_says(head(200, {"content-length": "9"}) + b"{"), Unavailable, "before it answered"),
-        (_says(head(200, {"content-length": "9"}) + b"{", "reset"), Unavailable, "before it"),
+        (_says(head(200, {"content-length": "9"}) + b"{"), Unavailable, "in the middle"),
+        (_says(head(200, {"content-length": "9"}) + b"{", "reset"), Unavailable, "in the middle"),
         (
             _says(head(200, {"transfer-encoding": "chunked"}) + b"2\r\n{}\r\n"),
             Unavailable,
-            "before it answered",
+            "ended the connection in the middle",
         ),
         (_says(head(200, {"content-length": "9"}), "wait"), Unavailable, "stopped in the middle"),
         (_says(b"", "wait"), Unavailable, "did not answer within 0.2 s"),

@@ -161,7 +161,8 @@ class Connection(asyncio.Protocol):
         if not self._answered and self._used:
             self._fail(Stale(f"{self._server} ended an idle connection{why}"))
         else:
-            self._fail(Unavailable(f"{self._server} ended the connection before it answered{why}"))
+            when = "in the middle of an answer" if self._answered else "before it answered"
+            self._fail(Unavailable(f"{self._server} ended the connection {when}{why}"))
 
     def _fail(self, error: FerrymanError) -> None:
         """The first failure stays."""
