@@ -135,7 +135,7 @@ class Server:
         while connections.state.connections:
             connections.lost.clear()
             await connections.lost.wait()
-        if tasks := list(connections.state.tasks):  # a handler needs a moment to see that it is over
+        if tasks := list(connections.state.tasks):  # they see it a moment later
             await asyncio.wait(tasks)
 
     async def _listen(self) -> None:

@@ -109,11 +109,11 @@ class HttpProtocol(H11Protocol):
             protocol.data_received(early)
         self.flow.resume_reading()
 
-    def _should_upgrade(self) -> bool:
-        """Called by uvicorn once it has the head of a request; never lets uvicorn upgrade."""
-        if self._get_upgrade() is not None:
+    def _get_upgrade(self) -> bytes | None:
+        """Asked by uvicorn about each request; it must believe that no upgrade is wanted."""
+        if super()._get_upgrade() is not None:
             self.scope["extensions"] = {_EXTENSION: {"protocol": self}}
-        return False
+        return None
 
 
 _LOGGER = logging.getLogger("ferryman.apiserver.http")
