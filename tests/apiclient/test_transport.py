@@ -1,6 +1,7 @@
 """What happens when connections, servers and credentials misbehave; on real sockets."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -381,6 +382,21 @@ async def test_a_stream_may_be_quiet_and_may_be_left() -> None:
             assert await anext(lines) == b"second\n"
             await lines.aclose()
             await server.left.wait()
+
+
+async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(*_: object, **__: object) -> list[Any]:
+        stream = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [
+            (socket.AF_INET, *stream, ("127.0.0.2", server.port)),  # nobody listens there
+            (socket.AF_INET, *stream, ("127.0.0.1", server.port)),
+        ]
+
+    async with scripted(answer_pod) as server:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        url = server.url.replace("127.0.0.1", "cluster.example")
+        async with HttpClient(access(url)) as client:
+            await client.get(PODS, "a", "ns")
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
