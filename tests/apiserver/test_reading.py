@@ -73,6 +73,7 @@ async def test_what_is_missing_is_a_status_with_details(api: Api) -> None:
         ("PUT", LIST, 405),
         ("PATCH", LIST, 405),
         ("DELETE", f"{LIST}/kestrel/status", 405),
+        ("DELETE", f"{ROOT}/boats", 405),
         ("HEAD", LIST, 405),
         ("BREW", LIST, 405),
     ],

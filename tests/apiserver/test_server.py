@@ -117,7 +117,7 @@ async def test_stopping_lets_a_request_finish() -> None:
     await writer.wait_closed()
 
 
-async def test_stopping_cuts_a_request_that_never_ends() -> None:
+async def test_stopping_cuts_a_request_that_never_ends(caplog: pytest.LogCaptureFixture) -> None:
     began, cancelled = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Request) -> Response:
@@ -135,6 +135,7 @@ async def test_stopping_cuts_a_request_that_never_ends() -> None:
     await began.wait()
     await server.stop(timeout=0.01)
     assert cancelled.is_set()
+    assert not caplog.records
     assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()

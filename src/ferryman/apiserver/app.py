@@ -149,10 +149,12 @@ class _Api:
         return with_warnings(request, await self._verb(request, target))
 
     async def _verb(self, request: Request, target: Target) -> Response:
+        # Lists over all namespaces can be read, but not written to.
+        writable = bool(target.namespace) or not target.kind.resource.namespaced
         match request.method, bool(target.name), bool(target.subresource):
             case "GET", _, _:
                 return await self._reader.answer(request, target)
-            case "POST", False, _ if target.namespace or not target.kind.resource.namespaced:
+            case "POST", False, _ if writable:
                 return await self._writer.create(request, target)
             case "PUT", True, _:
                 return await self._writer.update(request, target)
@@ -160,7 +162,7 @@ class _Api:
                 return await self._writer.patch(request, target)
             case "DELETE", True, False:
                 return await self._deleter.delete(request, target)
-            case "DELETE", False, _:
+            case "DELETE", False, _ if writable:
                 return await self._deleter.delete_collection(request, target)
             case _:
                 raise method_not_allowed()

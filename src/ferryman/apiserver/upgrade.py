@@ -115,6 +115,20 @@ class HttpProtocol(H11Protocol):
             self.scope["extensions"] = {_EXTENSION: {"protocol": self}}
         return None
 
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn for what is no HTTP; amid an answer there is no room for another."""
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
+
+
+def _not_cancelled(record: logging.LogRecord) -> bool:
+    """``server`` cancels what does not end in time; that is no news."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
 
 _LOGGER = logging.getLogger("ferryman.apiserver.http")
 _LOGGER.setLevel(logging.ERROR)  # uvicorn warns about every garbled request: the client is told
+_LOGGER.addFilter(_not_cancelled)
