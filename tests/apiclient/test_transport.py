@@ -172,6 +172,15 @@ async def test_bytes_that_nobody_asked_for_end_a_connection() -> None:
         assert server.connections == 2
 
 
+async def test_bytes_that_come_while_nothing_is_asked_end_a_connection() -> None:
+    async with scripted(answer_pod) as server, HttpClient(access(server.url)) as client:
+        await client.get(PODS, "a", "ns")
+        await server.requests[0].say(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        await server.left.wait()
+        await client.get(PODS, "a", "ns")
+        assert server.connections == 2
+
+
 def _says(data: bytes, then: str = "hang_up") -> Callable[[Request], Awaitable[None]]:
     async def handle(request: Request) -> None:
         await request.say(data)
@@ -201,7 +210,11 @@ JSON = {"content-type": "application/json"}
         (_says(head(200, {"content-length": "2"}) + b"<>"), PeerError, "sent no JSON"),
         (_says(head(200, {"content-length": "2"}) + b"[]"), PeerError, "is no object"),
         (_says(head(200, {"content-length": "2"}) + b"{}"), PeerError, "it has no name"),
-        (_says(head(101, {"upgrade": "x", "connection": "upgrade"})), PeerError, "HTTP|switched"),
+        (
+            _says(head(101, {"upgrade": "x", "connection": "upgrade"})),
+            PeerError,
+            "not an answer in HTTP",
+        ),
         (_says(head(200, {"content-length": "99"}) + b" " * 99), PeerError, "larger than any"),
     ],
 )

@@ -147,9 +147,6 @@ class Connection(asyncio.Protocol):
                     self._ended = self._used = True
                     if not reusable:
                         self._fail(Unavailable(f"{self._server} ended the connection"))
-                case _:
-                    self._fail(PeerError(f"{self._server} switched protocols without being asked"))
-                    self.abort()
 
     def _hung_up(self, exc: Exception | None) -> None:
         """The peer has closed: that ends some answers, and cuts others off."""
