@@ -38,7 +38,7 @@ class Follower:
         self._changed = changed
         self._clock = clock
         self._pods: Informer | None = None
-        self._former_pods: Informer | None = None
+        self._in_view: tuple[Object, Informer] | None = None
         self._selector: Selector | None = None
         self._news = asyncio.Event()
         self._polled: Object | None = None
@@ -59,13 +59,14 @@ class Follower:
         if self._target.kind == "pod":
             return Seen(found, (found,), synced, error)
         pods = self._pods
-        if pods is None:
+        if pods is not None:
+            error = error or pods.error
+            if pods.synced.is_set() and self._wanted() in (self._selector, None):
+                self._in_view = (found, pods)
+        if self._in_view is None:
             return Seen(found, (), False, error)
-        if self._former_pods is not None and not pods.synced.is_set():
-            known = self._former_pods.objects
-        else:
-            known = pods.objects
-        return Seen(found, tuple(known.values()), pods.synced.is_set(), error or pods.error)
+        found, pods = self._in_view  # a new selection is shown once its pods are known
+        return Seen(found, tuple(pods.objects.values()), True, error)
 
     def suspect(self) -> None:
         """What is open may be dead: ask again."""
@@ -89,9 +90,7 @@ class Follower:
         return found, self._itself.synced.is_set(), self._itself.error
 
     async def _follow_pods(self) -> None:
-        """Watch the pods that the workload selects; an old selection is kept until the new is in
-        view, and also when the workload is gone, because its pods may go on for a while.
-        """
+        """Watch the pods that the workload selects, also while it is gone: it may come again."""
         async with Tasks() as tasks:
             watching: asyncio.Task[None] | None = None
             while True:
@@ -103,7 +102,7 @@ class Follower:
                 if watching is not None:
                     watching.cancel()
                 pods = self._informer(PODS, selector, self._heard_pod)
-                self._selector, self._former_pods, self._pods = selector, self._pods, pods
+                self._selector, self._pods = selector, pods
                 watching = tasks.start(pods.run(), f"pods of {self._target}")
 
     def _wanted(self) -> Selector | None:
@@ -148,8 +147,9 @@ class Follower:
 
     def _health_changed(self) -> None:
         if isinstance(self._itself.error, Forbidden):
-            self._poll_error = self._poll_error or self._itself.error
-            self._polls.set()
+            if not self._polls.is_set():
+                self._poll_error = self._itself.error
+                self._polls.set()
         elif self._itself.error is None:
             self._polls.clear()
         self._tell(urgent=False)
