@@ -262,7 +262,7 @@ class PodSide(asyncio.BufferedProtocol):
 
     def write(self, data: memoryview) -> None:
         """Bytes from the client."""
-        if self._over or self._pod_over:
+        if self._over:
             return
         if self._transport is not None:
             self._transport.write(bytes(data))
