@@ -15,6 +15,7 @@ from wsproto.events import Ping as OraclePing
 from wsproto.events import Pong as OraclePong
 
 from ferryman.errors import PeerError
+from ferryman.protocols.masking import mask
 from ferryman.protocols.websocket import (
     Closed,
     Event,
@@ -22,7 +23,6 @@ from ferryman.protocols.websocket import (
     PongReceived,
     Tunnel,
     WebSocket,
-    mask,
 )
 from tests.support.split import cut, cuts
 
