@@ -267,8 +267,6 @@ class ApiServer:
         """Requests get no answer."""
         self.mute = False
         """Wires are read, but nothing is said on them any more: a black hole."""
-        self.deaf = False
-        """Wires are not read any more."""
         self.no_error_end = False
         """Pairs end with a FIN on the data stream, and the error stream stays open."""
         self.requests: list[Request] = []
@@ -289,6 +287,7 @@ class ApiServer:
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._connections: set[_Connection] = set()
         self._more: set[_Connection] = set()
+        self._deaf = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="ApiServer")
 
@@ -341,6 +340,33 @@ class ApiServer:
 
         self.call(end)
 
+    def part(self, words: bytes) -> None:
+        """Say this on every pair, end it properly, and hang up without a word about the wire."""
+
+        def part() -> None:
+            for connection in [c for c in self._connections if c.apps]:
+                assert connection.wire is not None
+                for pair in list(connection.apps):
+                    connection.wire.send(pair, words)
+                    connection.end(connection.wire, pair)
+                connection.write()
+                self._drop(connection)
+
+        self.call(part)
+
+    def say(self, what: Callable[[ServerWire], None], garbage: bytes = b"") -> None:
+        """Say something on every wire, and then bytes that mean nothing."""
+
+        def say() -> None:
+            for connection in self._connections:
+                if connection.wire is not None:
+                    what(connection.wire)
+                    connection.write()
+                    connection.out += garbage
+                    connection.write()
+
+        self.call(say)
+
     def cut_wires(self) -> None:
         """Reset every connection."""
 
@@ -350,8 +376,21 @@ class ApiServer:
 
         self.call(cut)
 
-    def listen_again(self) -> None:
-        """For attributes that keep connections from being read: go on with all of them."""
+    def stop_reading(self) -> None:
+        """Read no wire any more, from now on."""
+
+        def stop() -> None:
+            self._deaf = True
+            for connection in self._connections:
+                if connection.wire is not None:
+                    self._watch(connection, 0)
+            self._more.clear()
+
+        self.call(stop)
+
+    def read_again(self) -> None:
+        """Read them again."""
+        self._deaf = False
 
         def step() -> None:
             for connection in list(self._connections):
@@ -403,7 +442,7 @@ class ApiServer:
             return
         if connection.out:
             waits |= selectors.EVENT_WRITE
-        self._watch(connection, 0 if self.deaf and connection.wire else waits)
+        self._watch(connection, 0 if self._deaf and connection.wire else waits)
 
     def _watch(self, connection: _Connection, waits: int) -> None:
         """Be told of these events; of none if 0."""

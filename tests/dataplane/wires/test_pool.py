@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ferryman.dataplane.wires.actions import Action, Assign, Close, Open, Refuse
+from ferryman.dataplane.wires.books import NEVER
 from ferryman.dataplane.wires.limits import Bucket, Limits
-from ferryman.dataplane.wires.pool import NEVER, Pool
+from ferryman.dataplane.wires.pool import Pool
 
 LIMITS = Limits()
 
@@ -306,9 +307,15 @@ def test_a_wire_takes_nothing_new_once_its_credential_has_expired() -> None:
 def test_a_draining_pod_keeps_what_it_has_and_gets_nothing_new() -> None:
     story = Story(replace(LIMITS, pod_wires=2)).used()
     assert story.drain() == [Close(2)]
-    assert story.dial(2) == [Refuse(2, "draining")]
     assert story.lingers(1) == []
     assert story.ended(1) == [Close(1)]
+
+
+def test_a_pod_that_is_chosen_again_drains_no_more() -> None:
+    story = Story(no_spare()).used()
+    story.lingers(1)
+    story.drain()
+    assert story.dial(2) == [Assign(2, 1)]
 
 
 def test_draining_gives_up_handshakes_and_refuses_who_waits() -> None:
@@ -417,8 +424,7 @@ class AnyHistory(RuleBasedStateMachine):
     def dial(self, pod: str) -> None:
         self.next += 1
         self.waiting[self.next] = pod
-        if not self.pool.knows(pod):
-            self.draining.discard(pod)  # its last wire is gone, and with it what was known
+        self.draining.discard(pod)
         self.pool.dial(self.next, pod, self.now)
         self.decide()
 

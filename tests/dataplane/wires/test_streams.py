@@ -70,15 +70,14 @@ def test_a_wire_that_takes_bytes_again_says_so(bench: Bench, server: ApiServer) 
     client = bench.connect(pods.ECHO)
     side = client.side
     assert side is not None
-    server.deaf = True
+    server.stop_reading()
     bench.fill(side)
     seen: list[int] = []
     side.attach(seen.append)
     side.want(WRITE)
     bench.settle()
     assert not seen
-    server.deaf = False
-    server.listen_again()
+    server.read_again()
     bench.until(lambda: seen)
     assert seen[0] == WRITE
 

@@ -13,6 +13,8 @@ import pytest
 from ferryman.dataplane.contract import DialFailure, NeedCredentials, PodAddress, WireLost
 from ferryman.dataplane.wires import handshake, heartbeat, link, stream
 from ferryman.dataplane.wires.stream import StreamSide
+from ferryman.dataplane.wires.transport import Transport
+from ferryman.dataplane.wires.wire import Wire
 from ferryman.runtime.tls import TLSSettings
 from tests.support import portforward_server as pods
 from tests.support.portforward_server import ApiServer, Request, status
@@ -31,9 +33,36 @@ def without(*transports: str) -> Callable[[Request], bytes | None]:
     return refuse
 
 
-def wire_of(client: Client) -> object:
+def wire_of(client: Client) -> Wire:
     assert isinstance(client.side, StreamSide)
+    assert isinstance(client.side._wire, Wire)
     return client.side._wire
+
+
+class Spy:
+    """Stands before a transport, counts its writes, and may let them fail."""
+
+    def __init__(self, transport: Transport, *, fails: bool) -> None:
+        self._transport = transport
+        self._fails = fails
+        self.writes: list[int] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def send(self, data: bytes) -> int | None:
+        if self._fails:
+            raise BrokenPipeError
+        self.writes.append(len(data))
+        return self._transport.send(data)
+
+
+def spy_on(client: Client, *, fails: bool = False) -> list[int]:
+    """The sizes of what the client's wire writes from now on."""
+    wire = wire_of(client)
+    spy = Spy(wire._transport, fails=fails)
+    wire._transport = spy  # type: ignore[assignment]
+    return spy.writes
 
 
 # -- one wire for many connections --
@@ -73,20 +102,7 @@ def test_syns_and_first_data_leave_in_one_write(bench: Bench) -> None:
     bench.ask(pods.HALF, b"?")
     bench.until(lambda: bench.counts["wires"] == 2)
     client = bench.dial(pods.ECHO)
-    wire = wire_of(client)
-    transport = wire._transport  # type: ignore[attr-defined]
-    writes: list[int] = []
-
-    class Spy:
-        def __getattr__(self, name: str) -> object:
-            return getattr(transport, name)
-
-        def send(self, data: bytes) -> int | None:
-            writes.append(len(data))
-            sent: int | None = transport.send(data)
-            return sent
-
-    wire._transport = Spy()  # type: ignore[attr-defined]
+    writes = spy_on(client)
     bench.loop.call_soon(lambda: client.send(b"first"))  # as the flow would, a turn later
     bench.until(lambda: client.data == b"first")
     assert len(writes) == 1
@@ -401,14 +417,13 @@ def test_a_pod_that_does_not_read_does_not_cost_its_wire(bench: Bench, server: A
     client = bench.connect(pods.DIGEST)
     side = client.side
     assert side is not None
-    server.deaf = True
+    server.stop_reading()
     sent = bench.fill(side)
     for _ in range(10):
         bench.advance(heartbeat.INTERVAL)
         bench.settle(5)
     assert not client.over
-    server.deaf = False
-    server.listen_again()
+    server.read_again()
     side.shutdown()
     bench.until(lambda: client.ended)
     assert client.data.decode().startswith(f"{sent} ")
@@ -424,6 +439,47 @@ def test_a_new_dial_does_not_take_a_wire_that_was_lost(bench: Bench, server: Api
 
 
 # -- going --
+
+
+def test_a_server_that_says_goodbye_to_idle_wires_is_no_news(
+    bench: Bench, server: ApiServer
+) -> None:
+    bench.ask(pods.HALF, b"?")
+    bench.until(lambda: bench.counts["wires"] == 2)
+    server.say(lambda wire: wire.close())
+    bench.until(lambda: server.accepted == 3)  # a new spare
+    assert bench.events == []
+
+
+def test_bytes_that_mean_nothing_end_their_wire_and_no_other(
+    bench: Bench, server: ApiServer
+) -> None:
+    with ApiServer() as other:
+        bench.wires.cluster(other.settings("other"))
+        well = bench.dial(pods.ECHO, cluster="other")
+        ill = bench.connect(pods.ECHO)
+        ill.send(b"x")
+        bench.until(lambda: ill.data and well.side)
+        server.say(lambda _: None, b"\xff" * 64)
+        bench.until(lambda: ill.over)
+        assert isinstance(ill.failure, ConnectionResetError)
+        assert "protocol" in str(ill.failure)
+        well.send(b"still here")
+        bench.until(lambda: well.data == b"still here")
+        bench.wires.close()
+
+
+def test_what_a_server_said_before_it_hung_up_is_read_though_we_cannot_write(
+    bench: Bench, server: ApiServer
+) -> None:
+    client = bench.connect(pods.ECHO)
+    client.send(b"x")
+    bench.until(lambda: client.data == b"x")
+    server.part(b"parting words")
+    spy_on(client, fails=True)
+    client.send(b"y")
+    bench.until(lambda: client.over)
+    assert (bytes(client.data), client.ended) == (b"xparting words", True)
 
 
 def test_idle_wires_close_after_a_minute_and_the_spare_after_five(
@@ -447,15 +503,13 @@ def test_idle_wires_close_after_a_minute_and_the_spare_after_five(
     assert not any(isinstance(e, WireLost) for e in bench.events)
 
 
-def test_a_draining_pod_keeps_its_connections_and_gets_no_new_ones(
+def test_a_draining_pod_keeps_its_connections_and_its_wires_end_with_them(
     bench: Bench, server: ApiServer
 ) -> None:
     client = bench.connect(pods.ECHO)
     bench.until(lambda: bench.counts["wires"] == 2)
     bench.wires.drain("uid-web-1")
     assert bench.counts["wires"] == 1
-    refused = bench.dial(pods.ECHO)
-    assert isinstance(refused.failure, DialFailure)
     client.send(b"last words")
     bench.until(lambda: client.data == b"last words")
     assert client.side is not None

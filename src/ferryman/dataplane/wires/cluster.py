@@ -22,9 +22,10 @@ from ferryman.dataplane.contract import (
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.wires import actions
 from ferryman.dataplane.wires.actions import Counts
+from ferryman.dataplane.wires.books import NEVER
 from ferryman.dataplane.wires.handshake import Handshake, Outcome, PortWanted
 from ferryman.dataplane.wires.link import Link
-from ferryman.dataplane.wires.pool import NEVER, Pool
+from ferryman.dataplane.wires.pool import Pool
 from ferryman.dataplane.wires.wire import Wire
 
 _TEXTS = {
@@ -33,6 +34,9 @@ _TEXTS = {
     "full": "too many connections wait for a wire",
     "failed": "no wire into the pod",
 }
+
+
+_STOPPED = "ferry stops"
 
 
 @dataclass(slots=True)
@@ -94,8 +98,7 @@ class Cluster:
             if (settings.headers, settings.expires) != (old.headers, old.expires):
                 self._link.renew(settings.headers, settings.expires)
             return
-        link, self._link = self._link, Link(self._loop, settings, self._emit, self._wall)
-        link.renew(settings.headers, settings.expires)  # nobody is left waiting there
+        self._link = Link(self._loop, settings, self._emit, self._wall)
         self._pool.retire(self._loop.now())
         self._decide()
 
@@ -106,6 +109,9 @@ class Cluster:
     def dial(self, address: PodAddress, done: Dialled) -> PodDial:
         """Open a connection to a pod's port; ``done`` may be called before this returns."""
         number = next(self._numbers)
+        if self._closed:
+            done(DialFailure("unavailable", _STOPPED, delivered=False))
+            return PodDial(self, number)
         self._dials[number] = _Asked(address, done)
         self._pods[address.uid] = address
         self._pool.dial(number, address.uid, self._loop.now())
@@ -153,7 +159,7 @@ class Cluster:
         for wire in wires.values():
             wire.close()
         for number in list(self._dials):
-            self._refuse(number, DialFailure("unavailable", "ferry stops", delivered=False))
+            self._refuse(number, DialFailure("unavailable", _STOPPED, delivered=False))
 
     # -- Keeper: what wires tell --
 
@@ -173,8 +179,8 @@ class Cluster:
     def ended(self, wire: Wire, *, lingered: bool) -> None:
         if not wire.half_closes:  # v4: nothing else can be done with it
             self._pool.lost(wire.number)
-            if self._wires.pop(wire.number, None) is not None:
-                self._loop.call_soon(wire.close)
+            self._wires.pop(wire.number, None)
+            wire.close()
         else:
             self._pool.ended(wire.number, self._loop.now(), lingered=lingered)
         self._decide()

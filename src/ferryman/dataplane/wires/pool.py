@@ -14,47 +14,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 from ferryman.dataplane.wires.actions import Action, Assign, Close, Counts, Open, Refuse
+from ferryman.dataplane.wires.books import NEVER, PodBook, WireBook
 from ferryman.dataplane.wires.limits import Bucket, Limits
 
-NEVER = float("inf")
 _MANY_SECONDS = 30.0  # the longest that a server's Retry-After is obeyed
-
-
-@dataclass(slots=True)
-class _Pod:
-    uid: str
-    used: float
-    wires: dict[int, _Wire] = field(default_factory=dict)
-    waiting: dict[int, float] = field(default_factory=dict)  # dial -> since when, oldest first
-    draining: bool = False
-    failing: bool = False  # a handshake failed: those under way show whether that is the rule
-    failed: bool = False  # it is: the last of them failed too, since the last decision
-    spare_after: float = 0.0
-
-    @property
-    def oldest(self) -> float:
-        return next(iter(self.waiting.values()), NEVER)
-
-
-@dataclass(slots=True)
-class _Wire:
-    number: int
-    pod: _Pod
-    dial: int | None
-    open: bool = False
-    live: int = 0
-    lingering: int = 0
-    stalled: bool = False
-    used: float = 0.0
-    retires: float = NEVER
-
-    @property
-    def idle(self) -> bool:
-        return self.open and not self.live and not self.lingering
 
 
 class Pool:
@@ -68,9 +34,9 @@ class Pool:
         """Wires cannot be kept for later: each is opened for one dial (v4 channels)."""
         self._draw = draw
         self._bucket = Bucket(self.limits.rate, self.limits.burst)
-        self._pods: dict[str, _Pod] = {}
-        self._wires: dict[int, _Wire] = {}
-        self._dials: dict[int, _Pod] = {}
+        self._pods: dict[str, PodBook] = {}
+        self._wires: dict[int, WireBook] = {}
+        self._dials: dict[int, PodBook] = {}
         self._opening = 0
         self._busy_until = 0.0
         self._next = 1
@@ -79,13 +45,14 @@ class Pool:
     # -- what happened --
 
     def dial(self, dial: int, pod: str, now: float) -> None:
-        """A connection to a pod is wanted."""
+        """A connection to a pod is wanted. One that drained is taken to be well again: nobody
+        chooses a pod that is going away.
+        """
         found = self._pods.get(pod)
         if found is None:
-            found = self._pods[pod] = _Pod(pod, now)
-        if found.draining:
-            self._actions.append(Refuse(dial, "draining"))
-        elif len(self._dials) >= self.limits.dials:
+            found = self._pods[pod] = PodBook(pod, now)
+        found.draining = False
+        if len(self._dials) >= self.limits.dials:
             self._actions.append(Refuse(dial, "full"))
         else:
             found.used = now
@@ -247,7 +214,7 @@ class Pool:
 
     # -- placing dials --
 
-    def _place(self, pod: _Pod, now: float) -> None:
+    def _place(self, pod: PodBook, now: float) -> None:
         for dial, since in list(pod.waiting.items()):
             wire = self._own_wire(pod, now)
             if wire is None and self._must_share(pod, since, now):
@@ -263,27 +230,27 @@ class Pool:
             else:
                 return  # nor is there one for those who came later
 
-    def _assign(self, dial: int, wire: _Wire, now: float) -> None:
+    def _assign(self, dial: int, wire: WireBook, now: float) -> None:
         wire.live += 1
         wire.used = wire.pod.used = now
         self._actions.append(Assign(dial, wire.number))
 
-    def _own_wire(self, pod: _Pod, now: float) -> _Wire | None:
+    def _own_wire(self, pod: PodBook, now: float) -> WireBook | None:
         """One without a live connection; rather one where nothing lingers either."""
         free = (w for w in self._takers(pod, now) if not w.live)
         return max(free, key=lambda w: (not w.lingering, w.used), default=None)
 
-    def _shared_wire(self, pod: _Pod, now: float) -> _Wire | None:
+    def _shared_wire(self, pod: PodBook, now: float) -> WireBook | None:
         takers = (w for w in self._takers(pod, now) if w.live < self.limits.live)
         return min(takers, key=lambda w: (w.stalled, w.live, -w.used), default=None)
 
-    def _takers(self, pod: _Pod, now: float) -> Iterator[_Wire]:
+    def _takers(self, pod: PodBook, now: float) -> Iterator[WireBook]:
         limit = self.limits.lingering
         for wire in pod.wires.values():
             if wire.open and wire.dial is None and now < wire.retires and wire.lingering < limit:
                 yield wire
 
-    def _must_share(self, pod: _Pod, since: float, now: float) -> bool:
+    def _must_share(self, pod: PodBook, since: float, now: float) -> bool:
         return (
             pod.failed
             or pod.failing
@@ -292,14 +259,14 @@ class Pool:
             or self._full(pod)
         )
 
-    def _full(self, pod: _Pod) -> bool:
+    def _full(self, pod: PodBook) -> bool:
         if len(pod.wires) >= self.limits.pod_wires:
             return True
         return len(self._wires) >= self.limits.cluster_wires and self._least_used(pod) is None
 
     # -- opening --
 
-    def _open_for_waiting(self, pod: _Pod, now: float) -> None:
+    def _open_for_waiting(self, pod: PodBook, now: float) -> None:
         opening = {w.dial for w in pod.wires.values() if not w.open}
         if self.per_dial:
             for dial in [d for d in pod.waiting if d not in opening]:
@@ -312,7 +279,7 @@ class Pool:
             self._open(pod, None, now)
             shortage -= 1
 
-    def _keep_spare(self, pod: _Pod, now: float) -> None:
+    def _keep_spare(self, pod: PodBook, now: float) -> None:
         """One wire that waits for the next connection, once there was a first."""
         if self.per_dial or pod.draining or now < pod.spare_after or pod.waiting:
             return
@@ -323,7 +290,7 @@ class Pool:
         if len(self._wires) < self.limits.cluster_wires and self._may_open(pod, now):
             self._open(pod, None, now)
 
-    def _may_open(self, pod: _Pod, now: float) -> bool:
+    def _may_open(self, pod: PodBook, now: float) -> bool:
         return (
             not pod.failing
             and now >= self._busy_until
@@ -332,43 +299,43 @@ class Pool:
             and self._bucket.ready_at(now) <= now
         )
 
-    def _open(self, pod: _Pod, dial: int | None, now: float) -> None:
+    def _open(self, pod: PodBook, dial: int | None, now: float) -> None:
         if len(self._wires) >= self.limits.cluster_wires:
             idle = self._least_used(pod)
             if idle is not None:
                 self._close(idle)
         self._bucket.take(now)
-        wire = _Wire(self._next, pod, dial, used=now)
+        wire = WireBook(self._next, pod, dial, used=now)
         self._next += 1
         self._opening += 1
         self._wires[wire.number] = pod.wires[wire.number] = wire
         self._actions.append(Open(wire.number, pod.uid, dial))
 
-    def _least_used(self, but: _Pod) -> _Wire | None:
+    def _least_used(self, but: PodBook) -> WireBook | None:
         """An idle wire to another pod, which can make room."""
         idle = (w for w in self._wires.values() if w.idle and w.pod is not but)
         return min(idle, key=lambda w: w.used, default=None)
 
     # -- closing --
 
-    def _close_unused(self, pod: _Pod, now: float) -> None:
+    def _close_unused(self, pod: PodBook, now: float) -> None:
         spare = self._spare(pod, now)
         for wire in [w for w in pod.wires.values() if w.idle and w is not spare]:
             if pod.draining or now >= min(wire.retires, wire.used + self.limits.idle):
                 self._close(wire)
 
-    def _spare(self, pod: _Pod, now: float) -> _Wire | None:
+    def _spare(self, pod: PodBook, now: float) -> WireBook | None:
         """The idle wire that is kept beyond its time, because the pod was used of late."""
         if pod.draining or now >= pod.used + self.limits.warm:
             return None
         idle = (w for w in pod.wires.values() if w.idle and now < w.retires and w.dial is None)
         return max(idle, key=lambda w: w.retires, default=None)
 
-    def _close(self, wire: _Wire) -> None:
+    def _close(self, wire: WireBook) -> None:
         self._remove(wire.number)
         self._actions.append(Close(wire.number))
 
-    def _remove(self, number: int) -> _Wire | None:
+    def _remove(self, number: int) -> WireBook | None:
         wire = self._wires.pop(number, None)
         if wire is not None:
             del wire.pod.wires[number]
@@ -380,7 +347,7 @@ class Pool:
         self.cancel(dial)
         self._actions.append(Refuse(dial, why))
 
-    def _time_out(self, pod: _Pod, now: float) -> None:
+    def _time_out(self, pod: PodBook, now: float) -> None:
         for dial, since in list(pod.waiting.items()):
             if now < since + self.limits.dial_timeout:
                 return
@@ -388,7 +355,7 @@ class Pool:
 
     # -- time --
 
-    def _turns(self, pod: _Pod, now: float) -> Iterator[float]:
+    def _turns(self, pod: PodBook, now: float) -> Iterator[float]:
         """When this pod's decisions may turn."""
         if pod.waiting:
             yield pod.oldest + self.limits.dial_timeout

@@ -70,7 +70,8 @@ class Wire:
         self._flushing = False
         self._mask = READ
         self._paused = False
-        self._hung = False
+        self._hung = False  # reset, or broken: to be read to the end, whoever is slow
+        self._broken = False  # nothing can be written any more
         self._closed = False
 
     def begin(self, events: list[multiplex.Event]) -> None:
@@ -116,7 +117,7 @@ class Wire:
     def send(self, pair: int, data: memoryview) -> None:
         self._machine.send(pair, data)
         self._queued += len(data)
-        self.writable = self._queued + self._out_size < UNSENT_LIMIT
+        self.writable = self._queued + self._out_size < UNSENT_LIMIT and not self._broken
         self._flush_soon()
 
     def finish(self, pair: int) -> None:
@@ -248,14 +249,14 @@ class Wire:
     def _overfull(self, stream: StreamSide) -> None:
         if self._closed or stream.pair not in self._streams:
             return  # nothing more will come for it
-        if self._live <= 1 and not self._hung:
+        if self._live <= 1:
             self._pause()
         elif stream.waiting > SHARED_LIMIT:
             self._keeper.evicted(self)
             stream.evict(f"{stream.waiting} bytes waited for a client on a shared wire")
 
     def _pause(self) -> None:
-        if not self._paused:
+        if not self._paused and not self._hung:
             self._paused = True
             self._heartbeat.pause()
             self._update_mask()
@@ -278,27 +279,26 @@ class Wire:
     # -- writing --
 
     def _flush_soon(self) -> None:
-        if not self._flushing and not self._closed and self._queued:
+        if self._queued and not self._flushing and not self._closed and not self._broken:
             self._flushing = True
             self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._closed:
+        if self._closed or self._broken:
             return
         try:
             self._write()
-        except OSError as error:
-            # What the server said before it went may still be there to be read.
+        except OSError:
+            # What the server said before it went may still be there: reading comes to the end.
             self._out.clear()
             self._out_size = 0
-            self._hung = True
+            self._broken = self._hung = True
+            self.writable = False
             self._resume()
-            self._read()
-            self._lost(f"the wire broke: {judgement.brief(error.strerror or str(error))}")
-            return
+            self.loop.call_soon(self._read)
         self._update_mask()
-        if not self.writable and self._queued + self._out_size <= UNSENT_LOW:
+        if not (self.writable or self._broken) and self._queued + self._out_size <= UNSENT_LOW:
             self.writable = True
             for stream in list(self._streams.values()):
                 stream.writable()
@@ -340,7 +340,7 @@ class Wire:
     # -- signs of life --
 
     def _beat(self) -> None:
-        self._timer = None
+        self._stop_timer()
         if self._closed:
             return
         match self._heartbeat.due(self.loop.now()):
@@ -368,6 +368,11 @@ class Wire:
             self._timer.cancel()
         self._timer = self.loop.call_at(when, self._beat)
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     # -- the end --
 
     def _lost(self, why: str, *, clean: bool = False) -> None:
@@ -380,9 +385,7 @@ class Wire:
 
     def _shut(self) -> None:
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         self.loop.remove(self._transport.fd)
         self._transport.close()
 
