@@ -16,7 +16,16 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ferryman.addresses import Address, TcpAddress, UnixAddress
-from ferryman.dataplane.contract import Applied, Bind, Bound, Endpoint, Event, Policy
+from ferryman.dataplane.contract import (
+    Applied,
+    Bind,
+    Bound,
+    ClusterSettings,
+    Endpoint,
+    Event,
+    PodAddress,
+    Policy,
+)
 from ferryman.dataplane.engine import Engine
 from ferryman.dataplane.loop import Loop
 
@@ -96,6 +105,34 @@ class Plane:
         with self._changed:
             self.events.append(event)
             self._changed.notify_all()
+
+
+class Forward:
+    """A listener of a plane that leads into pods of the cluster with these settings."""
+
+    def __init__(self, plane: Plane, settings: ClusterSettings) -> None:
+        self.plane = plane
+        self._cluster = settings.key
+        plane.call(lambda: plane.engine.cluster(settings))
+        address = plane.relay(TcpAddress("127.0.0.1", 0), policy=Policy(), name="forward")
+        assert isinstance(address, TcpAddress)
+        self.address = address
+
+    def to(self, port: int, pod: str = "web-1") -> None:
+        """Lead to one port of a pod."""
+        self.lead(self.pod(port, pod))
+
+    def pod(self, port: int, name: str, *, going: bool = False) -> Endpoint:
+        """An endpoint; its port decides what the pod does."""
+        address = PodAddress(self._cluster, "default", name, f"uid-{name}", port)
+        return Endpoint(address.uid, address, "Draining" if going else "Active")
+
+    def lead(self, *endpoints: Endpoint) -> None:
+        """Lead to these, best first."""
+        self.plane.endpoints("forward", *endpoints)
+
+    def connect(self) -> socket.socket:
+        return connect(self.address)
 
 
 @contextmanager

@@ -340,6 +340,18 @@ class ApiServer:
 
         self.call(end)
 
+    def answer(self, words: bytes) -> None:
+        """Say this on every pair."""
+
+        def answer() -> None:
+            for connection in [c for c in self._connections if c.apps]:
+                assert connection.wire is not None
+                for pair in connection.apps:
+                    connection.wire.send(pair, words)
+                connection.write()
+
+        self.call(answer)
+
     def part(self, words: bytes) -> None:
         """Say this on every pair, end it properly, and hang up without a word about the wire."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.plane import Forward, plane
 from tests.support.portforward_server import ApiServer
 from tests.support.wires import Bench
 
@@ -27,3 +28,9 @@ def bench(
     yield made
     made.wires.close()
     made.loop.close()
+
+
+@pytest.fixture
+def forward(server: ApiServer) -> Iterator[Forward]:
+    with plane() as one:
+        yield Forward(one, server.settings())

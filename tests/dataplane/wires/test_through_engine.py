@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from ferryman.addresses import TcpAddress
-from ferryman.dataplane.contract import (
-    Bind,
-    Bound,
-    Closed,
-    DialFailed,
-    Endpoint,
-    Opened,
-    PodAddress,
-)
+from ferryman.dataplane.contract import Closed, DialFailed, Opened
 from tests.support import portforward_server as pods
-from tests.support.plane import Plane, plane
+from tests.support.plane import Forward, read_all
 from tests.support.portforward_server import ApiServer, pattern
-
-
-class Forward:
-    """A listener that leads to one port of a pod."""
-
-    def __init__(self, plane: Plane, server: ApiServer) -> None:
-        self.plane = plane
-        self._generation = itertools.count()
-        plane.call(lambda: plane.engine.cluster(server.settings()))
-        bind = Bind(TcpAddress("127.0.0.1", 0), "forward")
-        (bound,) = plane.apply({bind: "forward"}).values()
-        assert isinstance(bound, Bound)
-        assert isinstance(bound.address, TcpAddress)
-        self.address = (bound.address.host, bound.address.port)
-
-    def to(self, port: int, pod: str = "web-1") -> None:
-        address = PodAddress("test", "default", pod, f"uid-{pod}", port)
-        endpoint = Endpoint(address.uid, address)
-        self.plane.call(
-            lambda: self.plane.engine.endpoints("forward", [endpoint], next(self._generation))
-        )
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(self.address, timeout=10)
-
-
-@pytest.fixture
-def forward(server: ApiServer) -> Iterator[Forward]:
-    with plane() as one:
-        yield Forward(one, server)
-
-
-def everything(client: socket.socket) -> bytes:
-    """All that comes until the end."""
-    parts = []
-    while part := client.recv(1 << 20):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def test_connections_one_after_the_other_go_through_two_wires(
@@ -96,14 +47,14 @@ def test_a_half_closed_upload_is_answered(forward: Forward) -> None:
         sender.start()
         sender.join()
         client.shutdown(socket.SHUT_WR)
-        assert everything(client).decode() == f"{len(data)} {hashlib.sha256(data).hexdigest()}"
+        assert read_all(client).decode() == f"{len(data)} {hashlib.sha256(data).hexdigest()}"
 
 
 def test_a_download_arrives_whole(forward: Forward) -> None:
     forward.to(pods.FLOOD)
     with forward.connect() as client:
         client.sendall(b"16000000")
-        assert hashlib.sha256(everything(client)).digest() == (
+        assert hashlib.sha256(read_all(client)).digest() == (
             hashlib.sha256(pattern(16_000_000, 8)).digest()
         )
 
@@ -125,7 +76,7 @@ def test_a_truncated_answer_is_a_reset_for_the_client(forward: Forward) -> None:
     with forward.connect() as client:
         client.sendall(b"?")
         with pytest.raises(ConnectionResetError):
-            everything(client)
+            read_all(client)
 
 
 def test_a_refused_port_is_dialled_again_until_the_pod_is_another(forward: Forward) -> None:
