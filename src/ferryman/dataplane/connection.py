@@ -233,6 +233,7 @@ class Connection:
             self._record.received(data)
         if not self._said_opened and self.endpoint is not None:
             self._say_opened(self.endpoint)
+        self._replays = 0  # an answer: what comes next is another request
 
     def target_ended(self) -> bool:
         """From the flow: the target half-closed."""

@@ -6,10 +6,12 @@ import hashlib
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
 from ferryman.dataplane.contract import Closed, DialFailed, Opened
+from ferryman.dataplane.retry import MOST_REPLAYS
 from tests.support import portforward_server as pods
 from tests.support.plane import Forward, read_all
 from tests.support.portforward_server import ApiServer, pattern
@@ -87,3 +89,31 @@ def test_a_refused_port_is_dialled_again_until_the_pod_is_another(forward: Forwa
         forward.to(pods.ECHO, "web-2")
         assert client.recv(100) == b"patience"
     assert forward.plane.wait_for(Opened).endpoint == "uid-web-2"
+
+
+def test_a_kept_alive_connection_outlives_any_number_of_wires(
+    forward: Forward, server: ApiServer
+) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    forward.to(pods.SILENT)
+    with forward.connect() as client:
+        for number in range(MOST_REPLAYS + 2):
+            client.sendall(request)
+            heard(server, pairs=1 + number, bytes_=len(request) * (2 if number else 1))
+            server.cut_wires()
+            heard(server, pairs=2 + number, bytes_=len(request))
+            server.answer(answer)
+            assert client.recv(1000) == answer
+
+
+def heard(server: ApiServer, pairs: int, bytes_: int) -> None:
+    """Return once so many pairs were opened, and what is there has heard so many bytes."""
+
+    def now() -> tuple[int, int]:
+        apps = [app for connection in server._connections for app in connection.apps.values()]
+        return len(server.opened), sum(app.count for app in apps)
+
+    deadline = time.monotonic() + 10
+    while (seen := server.call(now)) != (pairs, bytes_):
+        assert time.monotonic() < deadline, seen
