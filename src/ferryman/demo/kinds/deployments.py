@@ -9,6 +9,7 @@ from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
+from ferryman.api.validation import unsupported
 from ferryman.demo.kinds.cells import SELECTOR, WORKLOAD_WIDE, status_of
 from ferryman.demo.kinds.podspec import POD_TEMPLATE, default_template, template_causes
 from ferryman.demo.kinds.schema import (
@@ -63,13 +64,13 @@ _STATUS = struct(
 
 def _default(deployment: Object) -> None:
     spec = deployment.get("spec")
-    if not isinstance(spec, dict):
+    if spec is None:
         return
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("progressDeadlineSeconds", 600)
     strategy = spec.setdefault("strategy", {})
-    if isinstance(strategy, dict) and strategy.setdefault("type", "RollingUpdate") != "Recreate":
+    if strategy.setdefault("type", "RollingUpdate") != "Recreate":
         rolling = strategy.setdefault("rollingUpdate", {})
         rolling.setdefault("maxSurge", "25%")
         rolling.setdefault("maxUnavailable", "25%")
@@ -78,17 +79,12 @@ def _default(deployment: Object) -> None:
 
 def _causes(deployment: Object) -> Iterator[Cause]:
     spec = deployment.get("spec")
-    if not isinstance(spec, dict):
-        yield Cause("spec", "Required value", "FieldValueRequired")
-        return
     yield from template_causes(spec)
+    if spec is None:
+        return
     strategy = (spec.get("strategy") or {}).get("type")
     if strategy not in ("RollingUpdate", "Recreate"):
-        yield Cause(
-            "spec.strategy.type",
-            f'Unsupported value: "{strategy}": supported values: "Recreate", "RollingUpdate"',
-            "FieldValueNotSupported",
-        )
+        yield unsupported("spec.strategy.type", strategy, ("Recreate", "RollingUpdate"))
 
 
 def _ready(deployment: Object, _: datetime) -> str:

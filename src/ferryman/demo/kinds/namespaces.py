@@ -13,11 +13,8 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False)
 
 def _default(namespace: Object) -> None:
     """The phase, and the label by which policies select a namespace."""
-    meta = namespace.setdefault("metadata", {})
-    if isinstance(meta.get("name"), str):
-        labels = meta.setdefault("labels", {})
-        if isinstance(labels, dict):
-            labels["kubernetes.io/metadata.name"] = meta["name"]
+    meta = namespace["metadata"]
+    meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
     namespace.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
     namespace.setdefault("status", {}).setdefault("phase", "Active")
 

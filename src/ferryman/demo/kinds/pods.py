@@ -63,7 +63,7 @@ _STATUS = struct(
 
 def _default(pod: Object) -> None:
     spec = pod.get("spec")
-    if isinstance(spec, dict):
+    if spec is not None:
         default_pod_spec(spec)
     pod.setdefault("status", {}).setdefault("phase", "Pending")
 

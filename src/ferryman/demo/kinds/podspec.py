@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ferryman.api.openapi import OBJECT_META
 from ferryman.api.resource import Object
 from ferryman.api.status import Cause
+from ferryman.api.validation import bad, port_number, required
 from ferryman.demo.kinds.schema import (
     ANYTHING,
     BOOLEAN,
@@ -219,17 +220,14 @@ def default_pod_spec(spec: Object) -> None:
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
     for container in spec.get("containers") or ():
-        if not isinstance(container, dict):
-            continue
         container.setdefault("imagePullPolicy", "IfNotPresent")
         container.setdefault("terminationMessagePath", "/dev/termination-log")
         container.setdefault("terminationMessagePolicy", "File")
         container.setdefault("resources", {})
         for port in container.get("ports") or ():
-            if isinstance(port, dict):
-                port.setdefault("protocol", "TCP")
+            port.setdefault("protocol", "TCP")
         for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
-            if isinstance(container.get(probe), dict):
+            if container.get(probe) is not None:
                 _default_probe(container[probe])
 
 
@@ -238,75 +236,47 @@ def _default_probe(probe: Object) -> None:
     probe.setdefault("periodSeconds", 10)
     probe.setdefault("successThreshold", 1)
     probe.setdefault("failureThreshold", 3)
-    if isinstance(probe.get("httpGet"), dict):
+    if probe.get("httpGet") is not None:
         probe["httpGet"].setdefault("path", "/")
         probe["httpGet"].setdefault("scheme", "HTTP")
 
 
-def pod_spec_causes(spec: object, path: str) -> Iterator[Cause]:
-    """Everything that is wrong with a pod's spec."""
-    containers = spec.get("containers") if isinstance(spec, dict) else None
-    if not isinstance(containers, list) or not containers:
-        yield Cause(f"{path}.containers", "Required value", "FieldValueRequired")
+def pod_spec_causes(spec: Object | None, path: str) -> Iterator[Cause]:
+    """What the schema cannot say about a pod's spec."""
+    containers = (spec or {}).get("containers")
+    if not containers:
+        yield required(f"{path}.containers")
         return
-    names: set[str] = set()
     for index, container in enumerate(containers):
         at = f"{path}.containers[{index}]"
-        if not isinstance(container, dict):
-            yield Cause(at, "Invalid value: must be an object")
-            continue
         for name in ("name", "image"):
-            if not isinstance(container.get(name), str) or not container[name]:
-                yield Cause(f"{at}.{name}", "Required value", "FieldValueRequired")
-        if container.get("name") in names:
-            yield Cause(
-                f"{at}.name", f'Duplicate value: "{container["name"]}"', "FieldValueDuplicate"
-            )
-        names.add(str(container.get("name")))
-        yield from _port_causes(container.get("ports") or [], f"{at}.ports")
+            if not container.get(name):
+                yield required(f"{at}.{name}")
+        for number, port in enumerate(container.get("ports") or ()):
+            yield from port_number(f"{at}.ports[{number}].containerPort", port["containerPort"])
 
 
-def _port_causes(ports: object, path: str) -> Iterator[Cause]:
-    if not isinstance(ports, list):
-        yield Cause(path, "Invalid value: must be a list")
+def template_causes(spec: Object | None) -> Iterator[Cause]:
+    """What the schema cannot say about a workload that makes pods."""
+    if spec is None:
+        yield required("spec")
         return
-    for index, port in enumerate(ports):
-        number = port.get("containerPort") if isinstance(port, dict) else None
-        if not isinstance(number, int) or not 0 < number < 65536:
-            yield Cause(
-                f"{path}[{index}].containerPort",
-                f"Invalid value: {number}: must be between 1 and 65535, inclusive",
-            )
-
-
-def template_causes(spec: Object) -> Iterator[Cause]:
-    """What is wrong with the selector and the template of a workload that makes pods."""
-    selector, template = spec.get("selector"), spec.get("template")
-    if not isinstance(selector, dict) or not (
-        selector.get("matchLabels") or selector.get("matchExpressions")
-    ):
-        yield Cause("spec.selector", "Required value", "FieldValueRequired")
-    if not isinstance(template, dict):
-        yield Cause("spec.template", "Required value", "FieldValueRequired")
-        return
+    selector, template = spec["selector"], spec["template"]
+    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        yield required("spec.selector")
     labels = (template.get("metadata") or {}).get("labels") or {}
-    wanted = selector.get("matchLabels") or {} if isinstance(selector, dict) else {}
+    wanted = selector.get("matchLabels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
-        yield Cause(
-            "spec.template.metadata.labels",
-            f"Invalid value: {labels}: `selector` does not match template `labels`",
-        )
-    replicas = spec.get("replicas")
-    if replicas is not None and (not isinstance(replicas, int) or replicas < 0):
-        yield Cause(
-            "spec.replicas", f"Invalid value: {replicas}: must be greater than or equal to 0"
-        )
+        why = "`selector` does not match template `labels`"
+        yield bad("spec.template.metadata.labels", labels, why)
+    if spec.get("replicas", 0) < 0:
+        yield bad("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
     yield from pod_spec_causes(template.get("spec"), "spec.template.spec")
 
 
 def default_template(spec: Object) -> None:
     """Fill in the template of a workload, in place."""
-    template = spec.get("template")
-    if isinstance(template, dict) and isinstance(template.get("spec"), dict):
-        template.setdefault("metadata", {})
+    template = spec["template"]
+    template.setdefault("metadata", {})
+    if template.get("spec") is not None:
         default_pod_spec(template["spec"])

@@ -42,17 +42,14 @@ _STATUS = struct(
 
 def _default(replica_set: Object) -> None:
     spec = replica_set.get("spec")
-    if isinstance(spec, dict):
+    if spec is not None:
         spec.setdefault("replicas", 1)
         default_template(spec)
 
 
 def _causes(replica_set: Object) -> Iterator[Cause]:
     spec = replica_set.get("spec")
-    if isinstance(spec, dict):
-        yield from template_causes(spec)
-    else:
-        yield Cause("spec", "Required value", "FieldValueRequired")
+    yield from template_causes(spec)
 
 
 REPLICA_SET = Kind(

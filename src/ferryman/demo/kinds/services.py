@@ -14,6 +14,7 @@ from ferryman.api.columns import AGE, NAME
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
 from ferryman.api.status import Cause
+from ferryman.api.validation import port_number, required
 from ferryman.demo.kinds.cells import selector_text
 from ferryman.demo.kinds.schema import (
     ANYTHING,
@@ -69,16 +70,14 @@ _SPEC = struct(
 
 def _default(service: Object) -> None:
     spec = service.get("spec")
-    if not isinstance(spec, dict):
+    if spec is None:
         return
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
     spec.setdefault("internalTrafficPolicy", "Cluster")
     for port in spec.get("ports") or ():
-        if isinstance(port, dict):
-            port.setdefault("protocol", "TCP")
-            if "port" in port:
-                port.setdefault("targetPort", port["port"])
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port["port"])
     if spec["type"] != "ExternalName":
         spec.setdefault("clusterIP", _cluster_ip(service))
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
@@ -96,21 +95,16 @@ def _cluster_ip(service: Object) -> str:
 
 def _causes(service: Object) -> Iterator[Cause]:
     spec = service.get("spec")
-    if not isinstance(spec, dict):
-        yield Cause("spec", "Required value", "FieldValueRequired")
+    if spec is None:
+        yield required("spec")
         return
     ports = spec.get("ports") or []
-    if not ports and spec.get("type") != "ExternalName" and spec.get("clusterIP") != "None":
-        yield Cause("spec.ports", "Required value", "FieldValueRequired")
+    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+        yield required("spec.ports")
     for index, port in enumerate(ports):
-        number = port.get("port") if isinstance(port, dict) else None
-        if not isinstance(number, int) or not 0 < number < 65536:
-            yield Cause(
-                f"spec.ports[{index}].port",
-                f"Invalid value: {number}: must be between 1 and 65535, inclusive",
-            )
-        if len(ports) > 1 and isinstance(port, dict) and not port.get("name"):
-            yield Cause(f"spec.ports[{index}].name", "Required value", "FieldValueRequired")
+        yield from port_number(f"spec.ports[{index}].port", port["port"])
+        if len(ports) > 1 and not port.get("name"):
+            yield required(f"spec.ports[{index}].name")
 
 
 def _ports(service: Object, _: datetime) -> str:

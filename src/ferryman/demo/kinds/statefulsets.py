@@ -62,23 +62,20 @@ _STATUS = struct(
 
 def _default(stateful_set: Object) -> None:
     spec = stateful_set.get("spec")
-    if not isinstance(spec, dict):
+    if spec is None:
         return
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("podManagementPolicy", "OrderedReady")
     strategy = spec.setdefault("updateStrategy", {})
-    if isinstance(strategy, dict) and strategy.setdefault("type", "RollingUpdate") != "OnDelete":
+    if strategy.setdefault("type", "RollingUpdate") != "OnDelete":
         strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
     default_template(spec)
 
 
 def _causes(stateful_set: Object) -> Iterator[Cause]:
     spec = stateful_set.get("spec")
-    if isinstance(spec, dict):
-        yield from template_causes(spec)
-    else:
-        yield Cause("spec", "Required value", "FieldValueRequired")
+    yield from template_causes(spec)
 
 
 def _ready(stateful_set: Object, _: datetime) -> str:
