@@ -52,14 +52,16 @@ def test_too_much_is_not_kept() -> None:
     say(one, b"0123456789")
     assert one.kept
     say(one, b"x")
-    assert (one.kept, one.unanswered, one.harmless) == (False, b"", False)
+    assert (one.kept, one.unanswered, one.repeatable("Always")) == (False, b"", False)
 
 
 def test_only_idempotent_http_is_harmless() -> None:
     for data, harmless in [(GET, True), (POST, False), (GET + POST, False), (b"PING\r\n", False)]:
         one = record()
         say(one, data)
-        assert one.harmless is harmless, data
+        assert one.repeatable("IdempotentHTTP") is harmless, data
+        assert one.repeatable("Always")
+        assert not one.repeatable("Never")
 
 
 def test_an_unknown_protocol_is_proven_once_and_for_all() -> None:
@@ -86,4 +88,5 @@ def test_a_replay_counts_from_what_was_not_answered() -> None:
 
 def test_nothing_is_proven_by_silence() -> None:
     one = record()
-    assert (one.said, one.proven, one.kept, one.harmless) == (False, False, True, False)
+    assert (one.said, one.proven, one.kept) == (False, False, True)
+    assert not one.repeatable("IdempotentHTTP")

@@ -7,7 +7,8 @@ open (there is a flow), closed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from ferryman.dataplane.contract import (
     HANGUP,
@@ -16,19 +17,24 @@ from ferryman.dataplane.contract import (
     Dial,
     DialFailed,
     DialFailure,
+    Dialled,
+    DialSpec,
     Endpoint,
+    Event,
     Opened,
     PodAddress,
+    Policy,
     Side,
 )
-from ferryman.dataplane.flow import Flow
+from ferryman.dataplane.flow import Flow, Meter
 from ferryman.dataplane.loop import Timer
-from ferryman.dataplane.retry import Loss, judge
+from ferryman.dataplane.retry import How, Loss, judge
 from ferryman.dataplane.sockets import SocketSide
 
 if TYPE_CHECKING:
+    from ferryman.dataplane.loop import Loop
+    from ferryman.dataplane.pipes import Pipes
     from ferryman.dataplane.record import Record
-    from ferryman.dataplane.route import Route
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 
@@ -44,6 +50,50 @@ _BEGUN = _Begun()
 
 SILENCE = 2.0
 """Seconds for which a pod that is going away may stay silent on an unanswered request."""
+
+
+class Keeper(Protocol):
+    """What a connection asks of its route, and tells it."""
+
+    name: str
+    loop: Loop
+    pipes: Pipes
+    policy: Policy
+    meters: tuple[Meter, Meter]
+    dial: Callable[[DialSpec, Dialled], Dial]
+    emit: Callable[[Event], None]
+
+    def choose(self, tried: frozenset[str]) -> Endpoint | None:
+        """The endpoint for a new dial, other than those tried already; None if there is none."""
+        ...
+
+    def untried(self, tried: frozenset[str]) -> bool:
+        """Whether ``choose`` would find one."""
+        ...
+
+    def is_active(self, endpoint_id: str) -> bool:
+        """Whether new connections go there."""
+        ...
+
+    def hold(self, connection: Connection) -> bool:
+        """Whether it may wait for an endpoint; it is told of ``news``."""
+        ...
+
+    def waiting(self, connection: Connection) -> None:
+        """It waits before it dials again; it is told of ``news``."""
+        ...
+
+    def began(self, connection: Connection) -> None:
+        """It dials its endpoint."""
+        ...
+
+    def left(self, connection: Connection, endpoint: Endpoint) -> None:
+        """It no longer uses the endpoint."""
+        ...
+
+    def closed(self, connection: Connection, *, failed: bool) -> None:
+        """It is over."""
+        ...
 
 
 class Connection:
@@ -69,7 +119,7 @@ class Connection:
         "peer",
     )
 
-    def __init__(self, route: Route, client: SocketSide, peer: str, number: int) -> None:
+    def __init__(self, route: Keeper, client: SocketSide, peer: str, number: int) -> None:
         self.id = number
         self.client = client
         self.peer = peer
@@ -257,23 +307,15 @@ class Connection:
         """From the flow: both directions are done."""
         self._close()
 
-    def _lost(self, how: str, message: str) -> bool:
+    def _lost(self, how: How, message: str) -> bool:
         """Judge and act; True if a proper end is to be passed on."""
         record = self._record
         if record is None:
             if how != "fin":
                 self._reset(message)
             return how == "fin"
-        loss = Loss(
-            how="fin" if how == "fin" else "undelivered" if how == "undelivered" else "reset",
-            going=self._endpoint_is_going(),
-            proven=record.proven,
-            said=record.said,
-            kept=record.kept,
-            harmless=self._may_repeat(record),
-            complete=record.complete,
-            replays=self._replays,
-        )
+        going = self.endpoint is not None and not self._route.is_active(self.endpoint.id)
+        loss = record.loss(how, self._route.policy.ambiguous, going=going, replays=self._replays)
         match judge(loss):
             case "pass":
                 return True
@@ -282,15 +324,6 @@ class Connection:
             case "reset":
                 self._reset(message)
         return False
-
-    def _may_repeat(self, record: Record) -> bool:
-        match self._route.policy.ambiguous:
-            case "Always":
-                return True
-            case "IdempotentHTTP":
-                return record.harmless
-            case "Never":
-                return False
 
     def _redial(self, loss: Loss, message: str) -> None:
         """Leave the target and look for another; the client notices nothing."""
@@ -332,15 +365,12 @@ class Connection:
         record = self._record
         if record is None or self._flow is None or record.proven or not record.said:
             return
-        if record.kept and self._may_repeat(record) and self._route.choose(frozenset()):
+        if record.repeatable(self._route.policy.ambiguous) and self._route.untried(frozenset()):
             self._lost("reset", "the pod is going away and does not answer")
 
     def _drained(self) -> None:
         self._timer = None
         self._reset("the drain timeout has passed")
-
-    def _endpoint_is_going(self) -> bool:
-        return self.endpoint is not None and not self._route.is_active(self.endpoint.id)
 
     # -- the end --
 

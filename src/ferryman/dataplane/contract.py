@@ -85,6 +85,10 @@ class Endpoint:
     state: Literal["Active", "Draining"] = "Active"
 
 
+Ambiguous = Literal["Never", "IdempotentHTTP", "Always"]
+"""Which requests may be repeated though a pod may have heard them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a listener treats its connections; times in seconds, 0 means not at all.
@@ -96,7 +100,7 @@ class Policy:
     balance: Literal["Newest", "RoundRobin", "LeastConnections"] = "Newest"
     hold: float = 30.0
     hold_connections: int = 256
-    ambiguous: Literal["Never", "IdempotentHTTP", "Always"] = "IdempotentHTTP"
+    ambiguous: Ambiguous = "IdempotentHTTP"
     replay_bytes: int = 65536
     drain: float = 0.0
 

@@ -7,6 +7,8 @@ request is kept again, and a kept-alive connection survives its pod. ``retry`` j
 
 from __future__ import annotations
 
+from ferryman.dataplane.contract import Ambiguous
+from ferryman.dataplane.retry import How, Loss
 from ferryman.protocols.http.framing import Exchanges, replayable
 
 
@@ -67,15 +69,35 @@ class Record:
         """What a new target has to be told first."""
         return bytes(self._kept) if self._kept is not None and self.said else b""
 
-    @property
-    def harmless(self) -> bool:
-        """Whether it is idempotent HTTP, so that repeating it does nothing else."""
-        return self._kept is not None and replayable(bytes(self._kept))
+    def repeatable(self, ambiguous: Ambiguous) -> bool:
+        """Whether all of that may be said again, though it may have been heard."""
+        if self._kept is None:
+            return False
+        match ambiguous:
+            case "Always":
+                return True
+            case "IdempotentHTTP":
+                return replayable(bytes(self._kept))
+            case "Never":
+                return False
 
     @property
     def complete(self) -> bool | None:
         """Whether all answers so far are whole; None if the protocol is not known."""
         return self._exchanges.complete
+
+    def loss(self, how: How, ambiguous: Ambiguous, *, going: bool, replays: int) -> Loss:
+        """The facts about the end of the present target, for ``judge``."""
+        return Loss(
+            how=how,
+            going=going,
+            proven=self.proven,
+            said=self.said,
+            kept=self.kept,
+            harmless=self.repeatable(ambiguous),
+            complete=self.complete,
+            replays=replays,
+        )
 
     def restart(self) -> None:
         """Another target will be told ``unanswered``: count from there."""

@@ -12,6 +12,7 @@ from typing import Literal
 
 MOST_REPLAYS = 3  # of requests that may have been delivered: one that kills its server has to end
 
+How = Literal["fin", "reset", "undelivered"]
 Verdict = Literal["redial", "pass", "reset"]
 """Dial again and replay; let the end through as it came; end the client with an RST."""
 
@@ -28,7 +29,7 @@ class Loss:
     the protocol is not known.
     """
 
-    how: Literal["fin", "reset", "undelivered"]
+    how: How
     going: bool
     proven: bool
     said: bool
