@@ -170,7 +170,6 @@ async def test_what_is_left_out_is_filled_in_as_kubernetes_does() -> None:
             },
             {
                 "spec.containers[0].image",
-                "spec.containers[1].name",
                 "spec.containers[1].ports[0].containerPort",
             },
         ),

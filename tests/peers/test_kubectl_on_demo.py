@@ -77,6 +77,7 @@ def port_forward(demo: Demo, target: str, websockets: str) -> Iterator[tuple[int
     arguments = ("port-forward", target.split()[0], f":{target.split()[1]}")
     with kubectl_lines(demo, *arguments, websockets=websockets) as (_, lines, told):
         found = wait_for(lines, told, r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
+        wait_for(lines, told, r"Forwarding from \[::1\]")
         yield int(found[1]), lines
 
 
