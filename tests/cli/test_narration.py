@@ -146,7 +146,7 @@ def test_an_answer_ends_the_episode() -> None:
     tell = narrator()
     tell.status(WEB1, 0)
     assert tell.event(failed("refused"), 0) == []
-    assert tell.event(closed(down=3), 1) == []
+    assert tell.event(Opened("r/main", 1, "client", "u-web-1:80", 0.0, 0), 1) == []
     assert tell.event(failed("refused"), 2) == []
 
 

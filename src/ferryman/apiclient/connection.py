@@ -220,7 +220,9 @@ async def connect(
                 port,
                 ssl=context,
                 server_hostname=server_name or host if context is not None else None,
-                happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
+                # For a single address the race between addresses has nothing to win, and asyncio
+                # loses its socket when it is cancelled in the wrong moment (Python 3.11).
+                happy_eyeballs_delay=None if _is_ip(host) else _SEPARATE_FAMILIES_SECONDS,
             )
     except ssl.SSLCertVerificationError as cause:
         raise UserError(
@@ -232,6 +234,15 @@ async def connect(
     except (OSError, UnicodeError) as cause:  # UnicodeError: a host that IDNA cannot say
         raise Unavailable(f"cannot connect to {server}: {_reason(cause)}") from cause
     return connection
+
+
+def _is_ip(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _reason(cause: Exception) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ferryman.api.conditions import Condition, find_condition
 from ferryman.api.kinds.relay import EndpointStatus, RelayStatus
-from ferryman.dataplane.contract import Closed, DialFailed, Event
+from ferryman.dataplane.contract import Closed, DialFailed, Event, Opened
 
 PATIENCE = 1.0
 """Seconds for which a dial may go on failing before it is worth a line."""
@@ -50,7 +50,7 @@ class Narrator:
     def event(self, event: Event, now: float) -> list[str]:
         """Something happened in the data plane."""
         match event:
-            case Closed(reset="") if event.down:
+            case Opened():
                 for key in [k for k in self._failing if k[0] == event.endpoint]:
                     del self._failing[key]
                 return []

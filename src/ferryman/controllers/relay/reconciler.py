@@ -56,9 +56,6 @@ COUNT = 10.0
 """Seconds between two writes of connection counts."""
 BIND_AGAIN = 2.0
 """Seconds until an address that somebody else has is tried again."""
-CALM = 1.0
-"""Seconds without another failure after which a listener's trouble is over. A stream into a pod
-opens before the pod is dialled (portforward-wire.md), so that it opened does not say enough."""
 _Key = tuple[str, Target]
 _QUEUED = ("held", "full")
 """Failures that say nothing about reaching an endpoint."""
@@ -143,7 +140,6 @@ class RelayController:
         self._sent: dict[str, _Sent] = {}
         self._listening = Listening(dataplane)
         self._troubles: dict[str, Trouble] = {}
-        self._opened: dict[str, float] = {}
         self._counters: Mapping[str, ListenerCounters] = {}
         self._generations = itertools.count(1)
 
@@ -156,14 +152,12 @@ class RelayController:
     def happened(self, event: Event) -> None:
         """Take note of what the data plane tells."""
         if isinstance(event, DialFailed) and event.kind not in _QUEUED:
-            self._opened.pop(event.listener, None)
             trouble = Trouble(event.endpoint, event.kind, event.message)
             if self._troubles.get(event.listener) != trouble:
                 self._troubles[event.listener] = trouble
                 self._controller.queue.add(Name(relay_of(event.listener)))
-        elif isinstance(event, Opened) and event.listener in self._troubles:
-            self._opened[event.listener] = self._clock.monotonic()
-            self._controller.queue.add_after(Name(relay_of(event.listener)), CALM)
+        elif isinstance(event, Opened) and self._troubles.pop(event.listener, None) is not None:
+            self._controller.queue.add(Name(relay_of(event.listener)))
         elif isinstance(event, WireLost):
             self.suspect()
 
@@ -178,6 +172,7 @@ class RelayController:
         relay = self._informer.objects.get(request)
         if relay is None:
             self._sent.pop(name, None)
+            self._troubles = {of: t for of, t in self._troubles.items() if relay_of(of) != name}
             self._unfollow(name, None)
             await self._listen(name)
             return None
@@ -209,11 +204,6 @@ class RelayController:
         return replace(spec, target=replace(spec.target, workload=workload))
 
     def _plan(self, name: str, relay: Object, spec: RelaySpec, sent: _Sent) -> Plan:
-        now = self._clock.monotonic()
-        for listener, opened in list(self._opened.items()):
-            if now - opened >= CALM:
-                del self._opened[listener]
-                self._troubles.pop(listener, None)
         world = World(
             now=self._clock.now(),
             seen=self._seen(name, spec),
