@@ -35,7 +35,7 @@ class Witness:
         self.begun: list[RelayStatus] = []
         self.seen: list[RelayStatus] = []
         self.events: list[Event] = []
-        self._changed = asyncio.Condition()
+        self.drained = 0
         self._news = asyncio.Event()
 
     def forwarding(self, status: RelayStatus) -> None:
@@ -49,6 +49,9 @@ class Witness:
     def event(self, event: Event) -> None:
         self.events.append(event)
         self._news.set()
+
+    def draining(self, connections: int) -> None:
+        self.drained = connections
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -122,6 +125,7 @@ async def test_what_is_open_may_end_unless_told_otherwise(cluster: Cluster, acce
         assert len(await reader.read()) == BULK
         writer.close()
         assert not running.done()
+        assert witness.drained == 2
         witness.now.set()
         await idle
 

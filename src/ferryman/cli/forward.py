@@ -126,6 +126,10 @@ class Speaker:
     def event(self, event: Event) -> None:
         self._say(self._narrator.event(event, self._now()))
 
+    def draining(self, connections: int) -> None:
+        are = "1 connection is" if connections == 1 else f"{connections} connections are"
+        self._say([f"stopping: {are} still open; Ctrl-C again ends them now"])
+
     def _say(self, lines: list[str]) -> None:
         for line in lines:
             note(line, DIM)

@@ -75,6 +75,10 @@ class Observer(Protocol):
         """Something happened in the data plane."""
         ...
 
+    def draining(self, connections: int) -> None:
+        """It stops, and so many connections are still open."""
+        ...
+
 
 class Stopping(Protocol):
     """When to stop: ``stopping`` in good order, ``now`` at once."""
@@ -93,7 +97,7 @@ async def forward(access: Access, wish: Wish, observer: Observer, stop: Stopping
         async with in_process(access, observer.event) as parts, asyncio.TaskGroup() as group:
             following = group.create_task(_follow(parts, access, wish, observer))
             await stop.stopping.wait()
-            await _wind_down(parts, stop)
+            await _wind_down(parts, observer, stop)
             following.cancel()
     except BaseExceptionGroup as errors:
         raise _cause(errors) from None
@@ -173,6 +177,8 @@ def _check(status: RelayStatus) -> None:
     for kind, fatal in _FATAL.items():
         condition = find_condition(status.conditions, kind)
         if condition is not None and condition.status == "False" and condition.reason in fatal:
+            if kind == "Bound":
+                raise UserError(condition.message, "choose another local port, or end that process")
             message, _, hint = condition.message.partition("; ")
             raise UserError(message, hint)
 
@@ -189,8 +195,10 @@ def _is_forwarding(status: RelayStatus) -> bool:
     )
 
 
-async def _wind_down(parts: InProcess, stop: Stopping) -> None:
+async def _wind_down(parts: InProcess, observer: Observer, stop: Stopping) -> None:
     """Stop accepting and let what is open end; a second request ends it at once."""
+    if still_open := sum(counted.open for counted in parts.dataplane.counters().values()):
+        observer.draining(still_open)
     async with asyncio.TaskGroup() as tasks:
         gently = tasks.create_task(parts.dataplane.stop(DRAIN))
         insisted = tasks.create_task(stop.now.wait())
