@@ -40,11 +40,12 @@ def wire_of(client: Client) -> Wire:
 
 
 class Spy:
-    """Stands before a transport, counts its writes, and may let them fail."""
+    """Stands before a transport, counts its writes, and may let them fail or get no answer."""
 
-    def __init__(self, transport: Transport, *, fails: bool) -> None:
+    def __init__(self, transport: Transport, *, fails: bool, stuck: bool) -> None:
         self._transport = transport
         self._fails = fails
+        self.stuck = lambda: stuck
         self.writes: list[int] = []
 
     def __getattr__(self, name: str) -> object:
@@ -57,10 +58,10 @@ class Spy:
         return self._transport.send(data)
 
 
-def spy_on(client: Client, *, fails: bool = False) -> list[int]:
+def spy_on(client: Client, *, fails: bool = False, stuck: bool = False) -> list[int]:
     """The sizes of what the client's wire writes from now on."""
     wire = wire_of(client)
-    spy = Spy(wire._transport, fails=fails)
+    spy = Spy(wire._transport, fails=fails, stuck=stuck)
     wire._transport = spy  # type: ignore[assignment]
     return spy.writes
 
@@ -86,6 +87,20 @@ def test_connections_one_after_the_other_need_no_more_than_a_wire_and_its_spare(
 
 def _has_answer(client: Client) -> bool:
     return bool(client.data)
+
+
+def test_a_half_closed_client_that_is_brought_much_keeps_its_wire_to_itself(
+    bench: Bench, server: ApiServer
+) -> None:
+    client = bench.connect(pods.FLOOD)
+    client.send(b"20000000")
+    assert client.side is not None
+    client.side.shutdown()
+    assert bench.counts["live"] == 0
+    bench.until(lambda: bench.counts["live"] == 1)
+    assert wire_of(bench.connect(pods.ECHO)) is not wire_of(client)
+    bench.until(lambda: client.over)
+    assert len(client.data) == 20_000_000
 
 
 def test_a_dial_on_a_warm_wire_is_answered_before_it_returns(bench: Bench) -> None:
@@ -232,6 +247,41 @@ def test_who_may_do_nothing_is_told_so_after_both_verbs(bench: Bench, server: Ap
     failure = refusal(bench, server, status(403, text, "Forbidden"))
     assert (failure.kind, failure.message) == ("forbidden", text)
     assert [r.method for r in server.requests] == ["GET", "POST"]
+
+
+def test_a_server_that_knows_no_transport_is_unavailable_with_spdys_words(
+    bench: Bench, server: ApiServer
+) -> None:
+    failure = refusal(bench, server, status(400, "unable to upgrade", "BadRequest"))
+    assert (failure.kind, failure.message) == ("unavailable", "unable to upgrade")
+    assert [r.method for r in server.requests][:3] == ["GET", "POST", "GET"]
+
+
+def test_a_server_that_hangs_up_on_the_request_is_unavailable(
+    bench: Bench, server: ApiServer
+) -> None:
+    assert refusal(bench, server, b"").kind == "unavailable"
+
+
+def test_a_credential_that_cannot_be_said_is_an_error_without_the_secret(
+    bench: Bench, server: ApiServer
+) -> None:
+    bench.wires.cluster(server.settings(token="se\ncret"))
+    client = bench.dial(pods.ECHO)
+    bench.until(lambda: client.failure)
+    assert "cret" not in str(client.failure)
+
+
+def test_new_settings_with_another_credential_only_renew_it(
+    bench: Bench, server: ApiServer
+) -> None:
+    server.refuse = lambda r: (
+        None if r.headers["authorization"] == "Bearer new" else status(401, "Unauthorized")
+    )
+    client = bench.dial(pods.ECHO)
+    bench.until(lambda: bench.events)
+    bench.wires.cluster(server.settings(token="new"))
+    bench.until(lambda: client.side)
 
 
 def test_who_may_only_create_gets_through_with_spdy(bench: Bench, server: ApiServer) -> None:
@@ -427,6 +477,18 @@ def test_a_pod_that_does_not_read_does_not_cost_its_wire(bench: Bench, server: A
     side.shutdown()
     bench.until(lambda: client.ended)
     assert client.data.decode().startswith(f"{sent} ")
+
+
+def test_but_a_host_that_answers_nothing_does_cost_it(bench: Bench, server: ApiServer) -> None:
+    client = bench.connect(pods.DIGEST)
+    assert client.side is not None
+    server.stop_reading()
+    bench.fill(client.side)
+    spy_on(client, stuck=True)
+    bench.advance(heartbeat.INTERVAL)
+    assert not client.over
+    bench.advance(heartbeat.DEADLINE)
+    bench.until(lambda: client.failure)
 
 
 def test_a_new_dial_does_not_take_a_wire_that_was_lost(bench: Bench, server: ApiServer) -> None:
