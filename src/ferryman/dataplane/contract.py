@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ferryman.addresses import TcpAddress, UnixAddress
 from ferryman.errors import FerrymanError
 from ferryman.runtime.tls import TLSSettings
+
+if TYPE_CHECKING:
+    from ferryman.protocols.proxy import Proxy  # loads h11, which only a proxied cluster needs
 
 READ = 1  # = select.EPOLLIN
 WRITE = 4  # = select.EPOLLOUT
@@ -110,7 +113,8 @@ class ClusterSettings:
     """How wires to a cluster's pods are opened: its API server, TLS, credentials.
 
     ``headers`` carry the credential (lower-case names); ``expires`` is when it does, on the wall
-    clock in seconds since the epoch, or None. ``path`` is a prefix of the API's paths.
+    clock in seconds since the epoch, or None. ``path`` is a prefix of the API's paths. With a
+    ``proxy``, it is the proxy that looks the host up and connects.
     """
 
     key: str
@@ -120,6 +124,7 @@ class ClusterSettings:
     path: str = ""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     expires: float | None = None
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ what differs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 How = Literal["Drain", "Reset"]
 
+GONE = 5.0
+"""Seconds after which what is still open to a pod that drained and is gone is ended."""
 _LATER = 0.3  # seconds after which a forward has surely begun to listen
 
 
@@ -72,11 +75,14 @@ class Engine:
     def endpoints(self, listener: str, endpoints: Iterable[Endpoint], generation: int) -> None:
         """Where the listener's connections go, best first."""
         route = self._route(listener)
+        before = _draining(route.endpoints)
         route.set_endpoints(endpoints, generation)
+        after = _draining(route.endpoints)
         if self._wires is not None:
-            for endpoint in route.endpoints:
-                if endpoint.state == "Draining" and isinstance(endpoint.dial, PodAddress):
-                    self._wires.drain(endpoint.dial.uid)
+            for uid in after:
+                self._wires.drain(uid)
+        for uid in before - after:
+            self.loop.call_later(GONE, functools.partial(self._forget, uid))
 
     def policy(self, listener: str, policy: Policy, generation: int) -> None:
         """How the listener treats its connections."""
@@ -157,6 +163,14 @@ class Engine:
             return _Over()
         return self._load_wires().dial(spec, done)
 
+    def _forget(self, uid: str) -> None:
+        """A pod that drained is gone from the cluster, and its wires will never say so."""
+        known = (e for route in self._routes.values() for e in route.endpoints)
+        if any(isinstance(e.dial, PodAddress) and e.dial.uid == uid for e in known):
+            return  # somebody still knows it
+        if self._wires is not None:
+            self._wires.forget(uid)
+
     def _load_wires(self) -> Wires:
         """The wires, which take their time to import: at the first dial, or soon after start."""
         if self._wires is None:
@@ -166,6 +180,13 @@ class Engine:
             for settings in self._clusters.values():
                 self._wires.cluster(settings)
         return self._wires
+
+
+def _draining(endpoints: Iterable[Endpoint]) -> set[str]:
+    """The UIDs of the pods that are going away."""
+    return {
+        e.dial.uid for e in endpoints if e.state == "Draining" and isinstance(e.dial, PodAddress)
+    }
 
 
 class _Over:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ferryman.dataplane import connection
+from ferryman.dataplane import connection, engine
 from ferryman.dataplane.contract import DialFailed, Opened, Policy
 from tests.support import portforward_server as pods
 from tests.support.plane import Forward, read_all, read_exactly
@@ -199,6 +199,31 @@ def test_without_another_pod_the_request_waits_for_one(crossing: Crossing) -> No
     crossing.forward.plane.wait_for(DialFailed)
     crossing.forward.to(pods.ECHO, "new")
     assert read_exactly(crossing.client, len(GET)) == GET
+
+
+def test_what_a_pod_left_open_ends_some_time_after_it_is_gone(
+    crossing: Crossing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its wire lives on at the API server and answers PINGs: nothing else would end it."""
+    monkeypatch.setattr(engine, "GONE", 0.1)
+    crossing.say(POST)
+    crossing.old_goes()
+    crossing.forward.to(pods.ECHO, "new")
+    assert crossing.is_reset()
+
+
+def test_a_pod_that_is_not_ready_keeps_what_it_has(
+    crossing: Crossing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "GONE", 0.01)
+    crossing.say(POST)
+    crossing.forward.to(pods.ECHO, "new")
+    with crossing.forward.connect() as another:
+        for _ in range(10):
+            another.sendall(b"x")
+            assert another.recv(1) == b"x"
+        crossing.server.answer(OK)
+        assert read_exactly(crossing.client, len(OK)) == OK
 
 
 def test_a_healthy_pod_may_end_without_an_answer(forward: Forward) -> None:

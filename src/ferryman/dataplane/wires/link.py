@@ -1,10 +1,12 @@
 """The way to a cluster's API server: connections to it, its credential, what transport it speaks.
 
-One ``Link`` a cluster. ``handshake`` upgrades what it connects. TCP is ``dialling``'s.
+One ``Link`` a cluster. ``handshake`` upgrades what it connects. TCP is ``dialling``'s, a proxy on
+the way ``passing``'s.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,9 +25,12 @@ from ferryman.dataplane.dialling import Dialler
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.sockets import SocketSide
 from ferryman.dataplane.wires.transport import PlainTransport, Transport
+from ferryman.errors import FerrymanError
 
 if TYPE_CHECKING:
+    from ferryman.dataplane.wires.passing import Passing
     from ferryman.dataplane.wires.tls import TLSClient, TLSTransport
+    from ferryman.protocols.proxy import Proxy
 
 Connected = Callable[[Transport | DialFailure], None]
 
@@ -152,16 +157,18 @@ class CredentialWait:
 
 
 class _Connecting:
-    """A connection under way: TCP, then TLS."""
+    """A connection under way: TCP, through the proxy if there is one, then TLS."""
 
     def __init__(self, link: Link, done: Connected) -> None:
         self._link = link
         self._done: Connected | None = done
         self._dial: Dial | None = None
+        self._passing: tuple[Passing, socket.socket] | None = None
         self._securing: TLSTransport | None = None
 
     def start(self, dialler: Dialler) -> _Connecting:
-        address = TcpAddress(self._link.settings.host, self._link.settings.port)
+        at = self._link.settings.proxy or self._link.settings
+        address = TcpAddress(at.host, at.port)
         self._dial = dialler.dial(address, self._connected)
         return self
 
@@ -169,6 +176,11 @@ class _Connecting:
         self._done = None
         if self._dial is not None:
             self._dial.cancel()
+        if self._passing is not None:
+            passing, sock = self._passing
+            passing.cancel()
+            sock.close()
+            self._passing = None
         if self._securing is not None:
             self._link.loop.remove(self._securing.fd)
             self._securing.close()
@@ -178,24 +190,52 @@ class _Connecting:
         if isinstance(result, DialFailure):
             # "refused" is what a pod does; this is the way to it.
             kind = "timeout" if result.kind == "timeout" else "unavailable"
-            self._finish(DialFailure(kind, f"API server {result.message}", delivered=False))
+            what = "API server" if self._link.settings.proxy is None else "proxy"
+            self._finish(DialFailure(kind, f"{what} {result.message}", delivered=False))
             return
         if not isinstance(result, SocketSide):
             raise TypeError("plain addresses are reached by sockets")
+        if self._link.settings.proxy is None:
+            self._reached(result.sock)
+        else:
+            self._pass(self._link.settings.proxy, result.sock)
+
+    def _pass(self, proxy: Proxy, sock: socket.socket) -> None:
+        from ferryman.dataplane.wires.passing import Passing
+        from ferryman.protocols.proxy import passage
+
+        try:
+            way = passage(proxy, self._link.settings.host, self._link.settings.port)
+        except FerrymanError as error:
+            self._passed(sock, error)
+            return
+        passing = Passing(self._link.loop, sock, way, lambda error: self._passed(sock, error))
+        self._passing = (passing, sock)
+        passing.start()
+
+    def _passed(self, sock: socket.socket, error: FerrymanError | None) -> None:
+        self._passing = None
+        if error is None:
+            self._reached(sock)
+        else:
+            sock.close()
+            self._finish(DialFailure("unavailable", str(error), delivered=False))
+
+    def _reached(self, sock: socket.socket) -> None:
         client = self._link.tls_client()
         if client is None:
-            self._finish(PlainTransport(result.sock))
+            self._finish(PlainTransport(sock))
         elif isinstance(client, DialFailure):
-            result.close()
+            sock.close()
             self._finish(client)
         else:
-            self._secure(client, result)
+            self._secure(client, sock)
 
-    def _secure(self, client: TLSClient, side: SocketSide) -> None:
+    def _secure(self, client: TLSClient, sock: socket.socket) -> None:
         try:
-            self._securing = client.wrap(side.sock)
+            self._securing = client.wrap(sock)
         except (OSError, ValueError) as error:
-            side.sock.close()
+            sock.close()
             self._failed(error)
             return
         self._link.loop.add(self._securing.fd, 0, lambda _: self._step())
