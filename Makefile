@@ -26,8 +26,8 @@ bench: $(READY) peers
 	@$(BIN)/python -m bench $(BENCH)
 
 soak: $(READY) peers
-	@echo "==> soak tests"
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak
+	@echo "==> soak tests, and every property on many more examples"
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or hypothesis" --timeout=1200
 
 $(READY): pyproject.toml tools/make-venv tools/python
 	@python=$$(tools/python) || { echo "Ferryman needs Python 3.11 or newer" >&2; exit 1; }; \

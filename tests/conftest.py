@@ -26,7 +26,7 @@ settings.register_profile(
     suppress_health_check=SLOW_IS_NO_FAILURE,
 )
 settings.register_profile(
-    "soak", deadline=None, max_examples=5000, suppress_health_check=SLOW_IS_NO_FAILURE
+    "soak", deadline=None, max_examples=2000, suppress_health_check=SLOW_IS_NO_FAILURE
 )
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")

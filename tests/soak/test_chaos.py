@@ -52,7 +52,8 @@ class Chaos:
         self._demo.kubectl("delete", "pod", self._a_pod(), "--wait=false", check=False)
 
     def restart(self) -> None:
-        self._demo.kubectl("rollout", "restart", WORKLOAD)
+        # kubectl refuses a second restart within a second.
+        self._demo.kubectl("rollout", "restart", WORKLOAD, check=False)
 
     def scale(self) -> None:
         self._demo.kubectl("scale", WORKLOAD, f"--replicas={self._chance.randint(0, 4)}")
