@@ -2,7 +2,9 @@
 
 The program gets ``KUBERNETES_EXEC_INFO`` and prints an ExecCredential (v1 or v1beta1) with a token,
 a client certificate or both, and perhaps when they expire. It runs when first needed, shortly
-before expiry, and after a 401; never twice at a time. ``kubeconfig`` makes the settings.
+before expiry, and after a 401; never twice at a time, and not again and again where that is of no
+use: somebody might see a browser window each time. It gets the terminal if it may have it
+(interactiveMode) and there is one. ``kubeconfig`` makes the settings.
 Source: KEP-541, client-go ``plugin/pkg/client/auth/exec`` (1.36).
 """
 
@@ -20,7 +22,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ferryman.access.credentials import ClientCertificate, Headers, bearer
-from ferryman.errors import Unavailable, UserError
+from ferryman.errors import FerrymanError, Unavailable, UserError
 from ferryman.runtime.clock import Clock, SystemClock
 
 InteractiveMode = Literal["Never", "IfAvailable", "Always"]
@@ -32,6 +34,8 @@ _STDERR_BYTES = 4096
 _ALONE_SECONDS = 60.0
 _WITH_A_PERSON_SECONDS = 300.0  # somebody may have to log in with a browser
 _EARLY_SECONDS = 60.0
+_CALM_SECONDS = 10.0
+"""After a refresh or a failure, so long passes before the program is run for the same cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,9 @@ class ExecPlugin:
         self._clock = clock or SystemClock()
         self._lock = asyncio.Lock()
         self._given: _Given | None = None
+        self._refreshed = -_CALM_SECONDS
+        self._failed = -_CALM_SECONDS
+        self._failure: FerrymanError | None = None
 
     def __repr__(self) -> str:
         return f"<credentials from {self._settings.command}>"
@@ -88,8 +95,23 @@ class ExecPlugin:
         async with self._lock:
             if self._given is not None and self._given is not seen:
                 return self._given  # somebody who waited with us has renewed it
+            now = self._clock.monotonic()
+            if seen is not None and not self._due(seen) and now - self._refreshed < _CALM_SECONDS:
+                return seen  # it is new, and refused all the same
+            if self._failure is not None and now - self._failed < _CALM_SECONDS:
+                raise self._failure.with_traceback(None)
+            return await self._renew(refreshing=seen is not None)
+
+    async def _renew(self, *, refreshing: bool) -> _Given:
+        try:
             self._given = self._take(await _run(self._settings))
-            return self._given
+        except FerrymanError as error:
+            self._failed, self._failure = self._clock.monotonic(), error
+            raise
+        self._failure = None
+        if refreshing:
+            self._refreshed = self._clock.monotonic()
+        return self._given
 
     def _due(self, given: _Given) -> bool:
         return given.renew is not None and self._clock.now().timestamp() >= given.renew

@@ -2,20 +2,21 @@
 
 Files come from ``--kubeconfig``, else the list in ``$KUBECONFIG``, else ``~/.kube/config``; of a
 name in several files the first wins as a whole. ``load`` chooses a context and makes an Access of
-it; paths inside a file are relative to that file's folder. ``credentials`` and ``exec_plugin``
-prove who we are; ``runtime.tls`` makes the SSL context.
+it; without any file, but inside a pod, that of ``in_cluster``. ``document`` reads files,
+``credentials`` and ``exec_plugin`` prove who we are, ``proxies`` knows the way; ``runtime.tls``
+makes the SSL context.
 Source: client-go ``tools/clientcmd`` (1.36).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ferryman.access import proxies
 from ferryman.access.credentials import (
     Credentials,
     Fixed,
@@ -25,17 +26,18 @@ from ferryman.access.credentials import (
     bearer,
     impersonation,
 )
+from ferryman.access.document import Entry, parse, plain, read
 from ferryman.errors import UserError
+from ferryman.protocols.proxy import Proxy
 from ferryman.runtime.tls import TLSSettings
-
-_LARGEST_FILE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """All that is needed to speak to one cluster.
 
-    ``server`` is a URL without a trailing slash; ``tls`` is None for plain http.
+    ``server`` is a URL without a trailing slash; ``tls`` is None for plain http. With a ``proxy``,
+    every connection to the server goes through it.
     """
 
     context_name: str
@@ -44,6 +46,7 @@ class Access:
     server: str
     tls: TLSSettings | None
     credentials: Credentials
+    proxy: Proxy | None = None
 
     async def current_tls(self) -> TLSSettings | None:
         """``tls`` with the client certificate that the credentials bring, if they do.
@@ -58,71 +61,15 @@ class Access:
         return replace(self.tls, certificate=certificate[0], key=certificate[1])
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A named cluster, user or context, and the file that it comes from."""
-
-    value: Mapping[str, Any]
-    file: str
-
-    def text(self, key: str) -> str:
-        value = self.value.get(key)
-        if value is not None and not isinstance(value, str):
-            raise UserError(f"{self.file}: {key} has to be a text")
-        return value or ""
-
-    def path(self, key: str) -> str:
-        """A path in the file, made absolute; empty if there is none."""
-        text = self.text(key)
-        return os.path.join(os.path.dirname(os.path.abspath(self.file)), text) if text else ""
-
-    def flag(self, key: str) -> bool:
-        value = self.value.get(key)
-        if not isinstance(value, bool | None):
-            raise UserError(f"{self.file}: {key} has to be true or false")
-        return bool(value)
-
-    def items(self, key: str) -> list[_Entry]:
-        """A list of mappings; empty if there is none."""
-        found = self.value.get(key) or []
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise UserError(f"{self.file}: {key} has to be a list of mappings")
-        return [_Entry(item, self.file) for item in found]
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts; empty if there is none."""
-        found = self.value.get(key) or []
-        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise UserError(f"{self.file}: {key} has to be a list of texts")
-        return tuple(found)
-
-    def inner(self, key: str) -> _Entry | None:
-        """A mapping; None if there is none."""
-        found = self.value.get(key)
-        if not isinstance(found, dict | None):
-            raise UserError(f"{self.file}: {key} has to be a mapping")
-        return None if found is None else _Entry(found, self.file)
-
-    def pem(self, key: str) -> bytes | None:
-        """``key-data`` in base64, else the file that ``key`` names, else None."""
-        if data := self.text(f"{key}-data"):
-            try:
-                return base64.b64decode(data, validate=True)
-            except (binascii.Error, ValueError) as cause:
-                raise UserError(f"{self.file}: {key}-data is not base64: {cause}") from cause
-        path = self.path(key)
-        return _read(path, f"{key} in {self.file}") if path else None
-
-
 @dataclass(slots=True)
 class _Config:
     """All files merged."""
 
     files: tuple[str, ...]
     current: str
-    clusters: dict[str, _Entry]
-    users: dict[str, _Entry]
-    contexts: dict[str, _Entry]
+    clusters: dict[str, Entry]
+    users: dict[str, Entry]
+    contexts: dict[str, Entry]
 
     @property
     def where(self) -> str:
@@ -134,6 +81,8 @@ def load(path: str | None, context: str | None, environ: Mapping[str, str]) -> A
 
     Raises UserError, which names the file and the context and says what to do.
     """
+    if not path and not context and (inside := _inside_a_pod(environ)) is not None:
+        return inside
     config = _merged(path, environ)
     name = context or config.current
     if not name:
@@ -158,12 +107,26 @@ def load(path: str | None, context: str | None, environ: Mapping[str, str]) -> A
             _near(user_name, config.users),
         )
     cluster = config.clusters[cluster_name]
-    user = config.users.get(user_name) or _Entry({}, cluster.file)
+    user = config.users.get(user_name) or Entry({}, cluster.file)
     server, tls = _server(cluster, user)
-    credentials = _credentials(user, cluster, environ)
     return Access(
-        name, cluster_name, chosen.text("namespace") or "default", server, tls, credentials
+        name,
+        cluster_name,
+        chosen.text("namespace") or "default",
+        server,
+        tls,
+        _credentials(user, cluster, environ),
+        _proxy(cluster, server, environ),
     )
+
+
+def _inside_a_pod(environ: Mapping[str, str]) -> Access | None:
+    """The pod's own access, if there is no kubeconfig."""
+    if any(os.path.exists(os.path.expanduser(name)) for name in files(None, environ)):
+        return None
+    from ferryman.access import in_cluster
+
+    return in_cluster.load(environ) if in_cluster.possible(environ) else None
 
 
 def files(path: str | None, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -182,8 +145,8 @@ def _merged(path: str | None, environ: Mapping[str, str]) -> _Config:
         raise UserError(f"there is no kubeconfig at {', '.join(names)}", hint)
     config = _Config(there, "", {}, {}, {})
     for file in there:
-        document = _parse(_read(file, "the kubeconfig"), file)
-        top = _Entry(document, file)
+        document = parse(read(file, "the kubeconfig"), file)
+        top = Entry(document, file)
         config.current = config.current or top.text("current-context")
         _collect(top, "clusters", "cluster", config.clusters)
         _collect(top, "users", "user", config.users)
@@ -191,62 +154,15 @@ def _merged(path: str | None, environ: Mapping[str, str]) -> _Config:
     return config
 
 
-def _collect(top: _Entry, plural: str, singular: str, into: dict[str, _Entry]) -> None:
+def _collect(top: Entry, plural: str, singular: str, into: dict[str, Entry]) -> None:
     for item in top.items(plural):
-        into.setdefault(item.text("name"), item.inner(singular) or _Entry({}, top.file))
+        into.setdefault(item.text("name"), item.inner(singular) or Entry({}, top.file))
 
 
-def _read(path: str, what: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except OSError as cause:
-        raise UserError(f"cannot read {what}: {path}: {cause.strerror}") from cause
-    if len(data) > _LARGEST_FILE:
-        raise UserError(f"cannot read {what}: {path} is larger than {_LARGEST_FILE} bytes")
-    return data
-
-
-def _parse(data: bytes, file: str) -> Mapping[str, Any]:
-    """YAML or JSON. Only null and booleans are told from text: a token may look like a number."""
-    import yaml  # takes 15 ms; whoever only relays never needs it
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # dynamic
-        yaml_implicit_resolvers = _RESOLVERS
-
-    try:
-        document = yaml.load(data, Loader)  # noqa: S506 - a SafeLoader with fewer types
-    except (yaml.YAMLError, UnicodeDecodeError) as cause:
-        raise UserError(f"{file} is not YAML: {cause}") from cause
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise UserError(f"{file} is not a kubeconfig: it is no mapping")
-    return document
-
-
-def _resolvers() -> dict[str, list[tuple[str, Any]]]:
-    import re
-
-    null = re.compile(r"^(?:~|null|Null|NULL|)$")
-    boolean = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for first in ("~", "n", "N", ""):
-        found.setdefault(first, []).append(("tag:yaml.org,2002:null", null))
-    for first in "tTfF":
-        found.setdefault(first, []).append(("tag:yaml.org,2002:bool", boolean))
-    return found
-
-
-_RESOLVERS = _resolvers()
-
-
-def _server(cluster: _Entry, user: _Entry) -> tuple[str, TLSSettings | None]:
+def _server(cluster: Entry, user: Entry) -> tuple[str, TLSSettings | None]:
     server = cluster.text("server").rstrip("/")
     if not server:
         raise UserError(f"{cluster.file}: the cluster has no server")
-    if cluster.text("proxy-url"):
-        raise UserError(f"{cluster.file}: clusters behind a proxy (proxy-url) are not supported")
     ca = cluster.pem("certificate-authority")
     if "://" not in server:
         server = ("https://" if ca or user.pem("client-certificate") else "http://") + server
@@ -259,18 +175,25 @@ def _server(cluster: _Entry, user: _Entry) -> tuple[str, TLSSettings | None]:
     if (certificate is None) != (key is None):
         missing = "client-key" if key is None else "client-certificate"
         raise UserError(f"{user.file}: the user's {missing} is missing")
-    return server, TLSSettings(
-        ca,
-        certificate,
-        key,
-        cluster.text("tls-server-name"),
-        cluster.flag("insecure-skip-tls-verify"),
-    )
+    insecure = cluster.flag("insecure-skip-tls-verify")
+    if insecure and ca is not None:  # one of them is a mistake, and only a person knows which
+        raise UserError(
+            f"{cluster.file}: specifying a root certificates file with the insecure flag is "
+            "not allowed",
+            "remove certificate-authority or insecure-skip-tls-verify",
+        )
+    return server, TLSSettings(ca, certificate, key, cluster.text("tls-server-name"), insecure)
 
 
-def _credentials(user: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Credentials:
+def _proxy(cluster: Entry, server: str, environ: Mapping[str, str]) -> Proxy | None:
+    if url := cluster.text("proxy-url"):
+        return proxies.parse(url, f"{cluster.file}: proxy-url")
+    return proxies.choose(server, environ)
+
+
+def _credentials(user: Entry, cluster: Entry, environ: Mapping[str, str]) -> Credentials:
     """As in client-go, a token or a password beats a plugin."""
-    extra = user.inner("as-user-extra") or _Entry({}, user.file)
+    extra = user.inner("as-user-extra") or Entry({}, user.file)
     acting_as = impersonation(
         user.text("as"),
         user.text("as-uid"),
@@ -281,7 +204,7 @@ def _credentials(user: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> C
     return WithHeaders(credentials, acting_as) if acting_as else credentials
 
 
-def _own_credentials(user: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Credentials:
+def _own_credentials(user: Entry, cluster: Entry, environ: Mapping[str, str]) -> Credentials:
     token, token_file = user.text("token"), user.path("tokenFile")
     username = user.text("username")
     if username and (token or token_file):
@@ -294,14 +217,15 @@ def _own_credentials(user: _Entry, cluster: _Entry, environ: Mapping[str, str]) 
         return Fixed(basic(username, user.text("password")))
     if provider := user.inner("auth-provider"):
         raise UserError(
-            f"{user.file}: Kubernetes 1.26 removed the auth-provider {provider.text('name')}",
-            "use its exec plugin instead, such as gke-gcloud-auth-plugin or kubelogin",
+            f"{user.file}: the auth-provider {provider.text('name')} is not supported; Kubernetes "
+            "has replaced these by exec plugins",
+            "use its exec plugin, such as gke-gcloud-auth-plugin or kubelogin",
         )
     plugin = user.inner("exec")
     return Fixed() if plugin is None else _plugin(plugin, cluster, environ)
 
 
-def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Credentials:
+def _plugin(plugin: Entry, cluster: Entry, environ: Mapping[str, str]) -> Credentials:
     from ferryman.access.exec_plugin import API_VERSIONS, ExecPlugin, PluginSettings
 
     command = plugin.text("command")
@@ -331,7 +255,7 @@ def _plugin(plugin: _Entry, cluster: _Entry, environ: Mapping[str, str]) -> Cred
     return ExecPlugin(settings)
 
 
-def _told(cluster: _Entry) -> Mapping[str, Any]:
+def _told(cluster: Entry) -> Mapping[str, Any]:
     """The cluster as a plugin learns of it: files as data, its own extension as ``config``."""
     told: dict[str, Any] = {"server": cluster.text("server")}
     if ca := cluster.pem("certificate-authority"):
@@ -342,7 +266,7 @@ def _told(cluster: _Entry) -> Mapping[str, Any]:
         told["insecure-skip-tls-verify"] = True
     for extension in cluster.items("extensions"):
         if extension.text("name") == "client.authentication.k8s.io/exec":
-            told["config"] = extension.value.get("extension")
+            told["config"] = plain(extension.value.get("extension"))
     return told
 
 

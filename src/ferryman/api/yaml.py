@@ -93,7 +93,7 @@ def load(text: str | bytes) -> Any:
 def load_all(text: str | bytes) -> list[Any]:
     """Every document of a text, without the empty ones. Raises BadRequest, with the place."""
     try:
-        _check_depth(text)
+        check_depth(text)
         loader = _Loader(text)
         try:
             documents = []
@@ -116,7 +116,7 @@ def dump(obj: Any) -> str:
     return text
 
 
-def _check_depth(text: str | bytes) -> None:
+def check_depth(text: str | bytes) -> None:
     """Raises BadRequest for deep nesting, which would crash libyaml's recursive composer."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):

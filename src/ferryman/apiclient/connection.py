@@ -19,6 +19,7 @@ from typing import cast
 
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
 from ferryman.protocols.http.client import Body, Client, Ended, Responded
+from ferryman.protocols.proxy import Proxy, passage
 
 _HIGH_WATER = 1 << 20
 _SEPARATE_FAMILIES_SECONDS = 0.25  # RFC 8305: the other address family gets its chance after this
@@ -203,26 +204,32 @@ _DARWIN_IDLE = ("darwin", "TCP_KEEPIDLE")  # macOS calls it TCP_KEEPALIVE (named
 
 
 async def connect(
-    host: str, port: int, context: ssl.SSLContext | None, server_name: str, timeout: float
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    server_name: str,
+    timeout: float,
+    proxy: Proxy | None = None,
 ) -> Connection:
     """Connect to whichever of the host's addresses answers first; TLS if there is a context.
 
-    ``server_name`` is the name in the certificate. Raises Unavailable; UserError if the server is
-    not to be trusted. ``timeout`` in seconds covers all of it.
+    ``server_name`` is the name in the certificate. Through a ``proxy``, it is the proxy that looks
+    the host up. Raises Unavailable; UserError if the server is not to be trusted or the proxy does
+    not let us pass; PeerError if it is no proxy. ``timeout`` in seconds covers all of it.
     """
     server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    loop = asyncio.get_running_loop()
+    first = server if proxy is None else f"the proxy {proxy}"
     try:
         async with asyncio.timeout(timeout):
-            _, connection = await loop.create_connection(
+            if proxy is not None:
+                return await _connect_through(proxy, server, (host, port), context, server_name)
+            _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: Connection(server),
                 host,
                 port,
                 ssl=context,
                 server_hostname=server_name or host if context is not None else None,
-                # For a single address the race between addresses has nothing to win, and asyncio
-                # loses its socket when it is cancelled in the wrong moment (Python 3.11).
-                happy_eyeballs_delay=None if _is_ip(host) else _SEPARATE_FAMILIES_SECONDS,
+                happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
             )
     except ssl.SSLCertVerificationError as cause:
         raise UserError(
@@ -230,19 +237,31 @@ async def connect(
             "is the kubeconfig's certificate-authority that of this cluster?",
         ) from cause
     except TimeoutError as cause:
-        raise Unavailable(f"{server} did not answer within {timeout:g} s") from cause
+        raise Unavailable(f"{first} did not answer within {timeout:g} s") from cause
     except (OSError, UnicodeError) as cause:  # UnicodeError: a host that IDNA cannot say
-        raise Unavailable(f"cannot connect to {server}: {_reason(cause)}") from cause
+        raise Unavailable(f"cannot connect to {first}: {_reason(cause)}") from cause
     return connection
 
 
-def _is_ip(host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.inet_pton(family, host)
-    except (OSError, UnicodeError):
-        return False
-    return True
+async def _connect_through(
+    proxy: Proxy,
+    server: str,
+    address: tuple[str, int],
+    context: ssl.SSLContext | None,
+    server_name: str,
+) -> Connection:
+    from ferryman.apiclient.passing import Passing
+
+    way = passage(proxy, *address)
+    _, passing = await asyncio.get_running_loop().create_connection(
+        lambda: Passing(way),
+        proxy.host,
+        proxy.port,
+        happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
+    )
+    connection = Connection(server)
+    await passing.handed_over(connection, context, server_name or address[0])
+    return connection
 
 
 def _reason(cause: Exception) -> str:

@@ -25,7 +25,7 @@ from ferryman.api.client import (
 from ferryman.api.codec import from_json, to_json
 from ferryman.api.resource import Object, Resource
 from ferryman.api.selectors import ALL, Selector
-from ferryman.api.status import BadRequest
+from ferryman.api.status import BadRequest, Invalid, stale
 from ferryman.apiclient.paths import Query, path, with_query
 from ferryman.apiclient.transport import TIMEOUTS, Exchange, Timeouts, Transport
 from ferryman.apiclient.watching import WatchDecoder, check_object
@@ -147,15 +147,28 @@ class HttpClient:
     async def apply_status(
         self, resource: Resource, name: str, status: Object, namespace: str = "", *, manager: str
     ) -> Object:
-        """As the contract says; two requests, or one if nothing changes."""
+        """As the contract says; two requests, or one if nothing changes.
+
+        Raises StaleVersion if meanwhile another object has the name: the status is not its own.
+        """
         found = await self.get(resource, name, namespace)
         if found.get("status", {}) == status:
             return found
+        uid = found["metadata"].get("uid", "")
         # A JSON patch sets the whole status, whatever has happened to the object since.
-        body = [{"op": "add", "path": "/status", "value": status}]
-        return await self.patch(
-            resource, name, "json", body, namespace, subresource="status", manager=manager
-        )
+        body = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        try:
+            return await self.patch(
+                resource, name, "json", body, namespace, subresource="status", manager=manager
+            )
+        except Invalid as error:
+            now = await self.get(resource, name, namespace)
+            if now["metadata"].get("uid", "") == uid:
+                raise
+            raise stale(resource, name, "it was deleted, and another one made") from error
 
     async def delete(
         self,

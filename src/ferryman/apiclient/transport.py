@@ -229,6 +229,7 @@ class Transport:
             self._context,
             tls.server_name if tls is not None else "",
             self._timeouts.connect,
+            self._access.proxy,
         )
         self._open.add(connection)
         connection.when_closed(self._open.discard)

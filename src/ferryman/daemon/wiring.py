@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from ferryman.access.credentials import Headers
 from ferryman.access.kubeconfig import Access
 from ferryman.api.client import ObjectClient
 from ferryman.api.kinds.relay import RELAY
@@ -23,6 +23,7 @@ from ferryman.daemon import clockjumps
 from ferryman.dataplane.contract import ClusterSettings, Event, NeedCredentials
 from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.errors import FerrymanError
+from ferryman.kube.cluster import cluster_settings
 from ferryman.runtime.backoff import Backoff
 from ferryman.runtime.clock import Clock, SystemClock
 from ferryman.runtime.tls import TLSSettings
@@ -104,6 +105,7 @@ class _CredentialKeeper:
         self._group = group
         self._renewing: asyncio.Task[None] | None = None
         self._tls: TLSSettings | None = None
+        self._headers: Headers = ()
 
     async def introduce(self) -> None:
         """Say how to reach the cluster; raises UserError or Unavailable without credentials."""
@@ -134,14 +136,9 @@ class _CredentialKeeper:
 
     async def _settings(self, refresh: bool) -> ClusterSettings:
         access = self._access
-        url = urlsplit(access.server)
-        headers = await access.credentials.headers(refresh=refresh)
-        return ClusterSettings(
-            key=access.context_name,
-            host=url.hostname or "",
-            port=url.port or (443 if url.scheme == "https" else 80),
-            tls=await access.current_tls(),
-            path=url.path.rstrip("/"),
-            headers=headers,
-            expires=access.credentials.expires,
-        )
+        settings = await cluster_settings(access.context_name, access)
+        if refresh and settings.headers == self._headers and settings.tls == self._tls:
+            # Nobody has got another credential since the one that was refused.
+            settings = await cluster_settings(access.context_name, access, refresh=True)
+        self._headers = settings.headers
+        return settings

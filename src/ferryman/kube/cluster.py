@@ -31,4 +31,5 @@ async def cluster_settings(key: str, access: Access, refresh: bool = False) -> C
         url.path.rstrip("/"),
         headers,
         access.credentials.expires,
+        access.proxy,
     )

@@ -45,7 +45,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """101: from here on the connection speaks something else; ``early`` came already."""
+    """101, or 2xx to CONNECT: from here on the connection speaks something else; ``early`` came
+    already.
+    """
 
     head: Responded
     early: bytes
@@ -111,10 +113,12 @@ class Client:
         if isinstance(event, h11.InformationalResponse):
             if event.status_code != 101:
                 return False
-            early, _ = self._h11.trailing_data
-            events.append(Switched(_head(event), bytes(early)))
+            events.append(self._switched(event))
             return True
         if isinstance(event, h11.Response):
+            if self._h11.their_state is h11.SWITCHED_PROTOCOL:
+                events.append(self._switched(event))
+                return True
             events.append(_head(event))
         elif isinstance(event, h11.Data):
             events.append(Body(bytes(event.data)))
@@ -124,6 +128,10 @@ class Client:
             whole = states == (h11.DONE, h11.DONE)
             events.append(Ended(whole and not self._hung_up and not unasked))
         return isinstance(event, h11.EndOfMessage | h11.ConnectionClosed)
+
+    def _switched(self, event: h11.Response | h11.InformationalResponse) -> Switched:
+        early, _ = self._h11.trailing_data
+        return Switched(_head(event), bytes(early))
 
     def _said(self, event: h11.Event) -> bytes:
         said = self._h11.send(event)
