@@ -35,6 +35,11 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rfc3339_micro(time: datetime) -> str:
+    """As ``metav1.MicroTime`` has it: UTC, six digits of a second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def set_condition(
     conditions: Iterable[Condition],
     type: str,  # noqa: A002  # the field's own name in Kubernetes
