@@ -23,7 +23,6 @@ from ferryman.protocols.multiplex import (
     Data,
     ErrorEnded,
     ErrorText,
-    Event,
     Finished,
     GoneAway,
     PairReset,
@@ -34,6 +33,7 @@ from ferryman.protocols.websocket import Tunnel
 from ferryman.runtime.clock import SystemClock
 from ferryman.runtime.tasks import Tasks
 from ferryman.store.memory import MemoryStore
+from tests.support.wire_client import WireClient
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Machines = Callable[[int], tuple[ClientWire, ServerWire]]
@@ -65,52 +65,6 @@ class Direct(MappedNetwork):
         return "127.0.0.1", port
 
 
-class Client:
-    """A client's machine on a connection; events are kept by pair."""
-
-    def __init__(
-        self, machine: ClientWire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.machine = machine
-        self.events: list[Event] = []
-        self._reader = reader
-        self._writer = writer
-
-    def flush(self) -> None:
-        self._writer.writelines(self.machine.data_to_send())
-
-    async def until(self, wanted: type[Event], pair: int = 1) -> None:
-        """Read until an event of this sort has come for the pair."""
-        async with asyncio.timeout(10):
-            while not any(
-                isinstance(e, wanted) and getattr(e, "pair", pair) == pair for e in self.events
-            ):
-                await self._receive()
-
-    async def read(self, pair: int, count: int) -> None:
-        """Read until the pair has brought so many bytes."""
-        async with asyncio.timeout(10):
-            while len(self.bytes_of(pair)) < count:
-                await self._receive()
-
-    async def _receive(self) -> None:
-        data = await self._reader.read(1 << 20)
-        assert data, f"the wire ended: {self.events}"
-        for event in self.machine.receive(data):
-            if isinstance(event, Data):
-                event = Data(event.pair, memoryview(bytes(event.data)))
-            self.events.append(event)
-        self.flush()
-
-    def bytes_of(self, pair: int = 1) -> bytes:
-        return b"".join(e.data for e in self.events if isinstance(e, Data) and e.pair == pair)
-
-    def ends_of(self, pair: int = 1) -> list[Event]:
-        """Everything but data."""
-        ends = (Finished, ErrorText, ErrorEnded, PairReset)
-        return [e for e in self.events if isinstance(e, ends) and e.pair == pair]
-
-
 class Node:
     """A forwarder and a sandbox."""
 
@@ -119,7 +73,7 @@ class Node:
         self.sandbox = sandbox
 
     @asynccontextmanager
-    async def wire(self, machines: Machines, port: int) -> AsyncIterator[Client]:
+    async def wire(self, machines: Machines, port: int) -> AsyncIterator[WireClient]:
         """A wire to the sandbox; ``port`` is for v4, which names it in the request."""
         client, server = machines(port)
         lost = asyncio.Event()
@@ -135,7 +89,7 @@ class Node:
         async with listener:
             reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
             try:
-                yield Client(client, reader, writer)
+                yield WireClient(client, reader, writer)
             finally:
                 writer.transport.abort()
                 await lost.wait()
@@ -368,15 +322,15 @@ async def test_garbage_ends_the_wire_only(machines: Machines) -> None:
     async with running_node() as node, pod_program(echo) as port:
         async with node.wire(machines, port) as good:
             async with node.wire(machines, port) as bad:
-                bad._writer.write(b"\xff" * 4096)
+                bad.writer.write(b"\xff" * 4096)
                 async with asyncio.timeout(10):
-                    while await bad._reader.read(65536):
+                    while await bad.reader.read(65536):
                         pass
                 pair = good.machine.open(port)
                 good.machine.send(pair, b"fine")
                 good.flush()
                 await good.until(Data, pair)
-                good._writer.transport.abort()
+                good.writer.transport.abort()
 
 
 async def test_a_client_that_does_not_read_stops_the_pod_and_memory_stays_bounded() -> None:
@@ -398,7 +352,7 @@ async def test_a_client_that_does_not_read_stops_the_pod_and_memory_stays_bounde
 
     async with running_node() as node, pod_program(flood) as port:
         async with node.wire(spdy, port) as client:
-            client._reader._transport.pause_reading()  # type: ignore[attr-defined]  # what is tested
+            client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # what is tested
             client.machine.open(port)
             client.flush()
             async with asyncio.timeout(20):
@@ -427,7 +381,7 @@ async def test_a_pod_that_does_not_read_stops_the_wire() -> None:
                 sent += 1
                 try:
                     async with asyncio.timeout(0.5):
-                        await client._writer.drain()
+                        await client.writer.drain()
                 except TimeoutError:
                     break
             release.set()
