@@ -131,8 +131,16 @@ def test_a_refusal_is_said_when_it_goes_on_and_then_now_and_then() -> None:
     lines = [tell.event(failed("refused"), t / 10) for t in range(100)]
     said = [(t / 10, line) for t, found in enumerate(lines) for line in found]
     assert said == [
-        (1.0, "web-1: connection refused; trying again"),
-        (6.0, "web-1: connection refused; trying again (and 49 more like it)"),
+        (1.0, "web-1 refuses connections on port 80; trying again"),
+        (6.0, "web-1 refuses connections on port 80; trying again (and 49 more like it)"),
+    ]
+
+
+def test_other_failures_are_told_in_the_words_of_who_failed() -> None:
+    tell = narrator()
+    tell.status(WEB1, 0)
+    assert tell.event(failed("unavailable", "no route to host", final=True), 0) == [
+        "a connection was reset: web-1: no route to host"
     ]
 
 

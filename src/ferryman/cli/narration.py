@@ -66,7 +66,7 @@ class Narrator:
                 )
             case DialFailed(final=True):
                 return self._sparingly(
-                    f"final {event.kind}", f"a connection was reset: {event.message}", now
+                    f"final {event.kind}", f"a connection was reset: {self._why(event)}", now
                 )
             case DialFailed():
                 return self._dial_failed(event, now)
@@ -132,8 +132,16 @@ class Narrator:
         episode.last = now
         if now - episode.first < PATIENCE:
             return []
-        line = f"{self._name(event.endpoint)}: {event.message}; trying again"
-        return self._sparingly(f"dial {key}", line, now)
+        return self._sparingly(f"dial {key}", f"{self._why(event)}; trying again", now)
+
+    def _why(self, event: DialFailed) -> str:
+        """Who failed, and how. What a node says of a refused port fills five lines."""
+        if not event.endpoint:
+            return event.message
+        name, port = self._name(event.endpoint), event.endpoint.rpartition(":")[2]
+        if event.kind == "refused":
+            return f"{name} refuses connections on port {port}"
+        return f"{name}: {event.message}"
 
     def _sparingly(self, sort: str, line: str, now: float) -> list[str]:
         """The line, unless one of its sort was said a moment ago; then it is counted instead."""
