@@ -25,3 +25,14 @@ async def test_afterwards_ctrl_c_is_what_it_was() -> None:
     with Interrupts():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+async def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert not interrupts.stopping.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -24,10 +24,14 @@ class Interrupts:
         self.stopping = asyncio.Event()
         self.now = asyncio.Event()
         self._on_first = on_first
+        self._taken: list[signal.Signals] = []
 
     def __enter__(self) -> Interrupts:
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        # Under nohup(1) SIGHUP is ignored, and is to stay so.
+        nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._taken = [n for n in SIGNALS if not (nohup and n is signal.SIGHUP)]
+        for number in self._taken:
             loop.add_signal_handler(number, self._signalled)
         return self
 
@@ -38,7 +42,7 @@ class Interrupts:
         trace: TracebackType | None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in self._taken:
             loop.remove_signal_handler(number)
 
     def _signalled(self) -> None:
