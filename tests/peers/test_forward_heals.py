@@ -141,3 +141,21 @@ def test_connections_wait_while_there_is_no_pod(demo: Demo, forward: Program) ->
     assert load.failed == []
     assert load.answers() == [the_pod(demo)] != [gone]
     forward.said(f"now forwarding to {the_pod(demo)}")
+
+
+def test_a_program_that_ends_at_once_is_rolled_without_a_failed_request(
+    demo: Demo, record_property: Callable[[str, object], None]
+) -> None:
+    with ferry_forward(demo.kubeconfig, "service/web", ":http") as forward:
+        port = forward.ports(2)[0]
+        with Load(port) as ours, Load(port, connections=4) as kept:
+            until(lambda: bool(ours.answers() and kept.answers()))
+            demo.kubectl("rollout", "restart", "deployment/web")
+            demo.kubectl("rollout", "status", "deployment/web")
+            rolled = time.monotonic()
+            until(lambda: sum(r.began > rolled for r in ours.requests) > 50)
+        assert forward.stop() == 0
+    report(record_property, forward=ours, kept_alive=kept)
+    assert ours.failed == []
+    assert kept.failed == []
+    assert len(ours.answers()) > 1
