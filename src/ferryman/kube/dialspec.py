@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ferryman.api.resource import Object
 from ferryman.dataplane.contract import Endpoint, PodAddress
 from ferryman.errors import UserError
+from ferryman.kube.documented import documented_port
 from ferryman.kube.pods import Judged, State, rank, running
 from ferryman.kube.targets import Target, container_port, pods_of, target_port
 
@@ -62,17 +63,33 @@ def resolve(
     judged = rank(pods_of(target, target_object, pods, replica_sets))
     if target.kind == "pod":
         judged = [_asked_for_by_name(j) for j in judged]
-    places = tuple(_place(j, wanted) for j in judged)
+    return _resolution(cluster, judged, wanted, 0)
+
+
+def resolve_found(cluster: str, pods: Iterable[Object], port: int | str, local: int) -> Resolution:
+    """Where a port of pods that a discovery found leads, in Tilt's order of choice among equals.
+
+    Port 0 is, in each pod, the one that it documents for the ``local`` port.
+    """
+    return _resolution(cluster, rank(pods, last_name=True), port, local)
+
+
+def _resolution(
+    cluster: str, judged: Iterable[Judged], wanted: int | str, local: int
+) -> Resolution:
+    found = [(j, _place(j, wanted, local)) for j in judged]
     endpoints = tuple(
         Endpoint(
             f"{place.uid}:{place.port}",
-            PodAddress(cluster, target.namespace, place.pod, place.uid, place.port),
+            PodAddress(
+                cluster, j.pod["metadata"].get("namespace", ""), place.pod, place.uid, place.port
+            ),
             place.state,
         )
-        for place in places
+        for j, place in found
         if place.port and place.state != "Unready"
     )
-    return Resolution(endpoints, places)
+    return Resolution(endpoints, tuple(place for _, place in found))
 
 
 def _asked_for_by_name(judged: Judged) -> Judged:
@@ -82,9 +99,9 @@ def _asked_for_by_name(judged: Judged) -> Judged:
     return replace(judged, state="Active", reason=f"{judged.reason}; asked for by name")
 
 
-def _place(judged: Judged, wanted: int | str) -> Place:
+def _place(judged: Judged, wanted: int | str, local: int) -> Place:
     try:
-        port = container_port(judged.pod, wanted)
+        port = container_port(judged.pod, wanted) or documented_port(judged.pod, local)
     except UserError as error:
         state: State = "Draining" if judged.state == "Draining" else "Unready"
         return Place(judged.name, judged.uid, 0, state, error.message)

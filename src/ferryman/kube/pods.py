@@ -59,9 +59,12 @@ def judge(pod: Object) -> Judged:
     return Judged(pod, "Unready", f"not ready: {_why_not_ready(pod, status, ready)}")
 
 
-def rank(pods: Iterable[Object]) -> list[Judged]:
-    """All pods, the one to choose first; a reason says why the first comes first."""
-    judged = sorted((judge(pod) for pod in pods), key=lambda j: j.name)
+def rank(pods: Iterable[Object], *, last_name: bool = False) -> list[Judged]:
+    """All pods, the one to choose first; a reason says why the first comes first.
+
+    Of equals the first name is chosen, or with ``last_name`` (Tilt's rule) the last.
+    """
+    judged = sorted((judge(pod) for pod in pods), key=lambda j: j.name, reverse=last_name)
     judged.sort(key=lambda j: str(j.pod["metadata"].get("creationTimestamp", "")), reverse=True)
     judged.sort(key=lambda j: ("Active", "Unready", "Draining").index(j.state))
     if len(judged) > 1 and judged[1].state == "Active":

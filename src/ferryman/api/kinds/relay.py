@@ -62,7 +62,10 @@ class Port(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True
     listen: Listen = Listen()
     target_port: Annotated[
         int | str | None,
-        Meta(description="A port's number or name; the port that is listened on by default."),
+        Meta(
+            description="A port's number or name; the port that is listened on by default. 0, with "
+            "a discovery, is the one that each pod documents for the port that is listened on."
+        ),
     ] = None
     path: Annotated[str, Meta(description="The path of the link that is shown to people.")] = ""
 
@@ -147,7 +150,7 @@ class RelaySpec(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only
 
 
 class PortStatus(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Where a port is really listened on; ``error`` says why it is not."""
+    """Where a port is really listened on; ``error`` says why it is not, or leads nowhere."""
 
     name: str
     addresses: Annotated[tuple[str, ...], Meta(extra_json_schema=_ATOMIC)] = ()
@@ -314,7 +317,7 @@ def _target_port_causes(at: str, port: int | str | None, target: Target) -> Iter
     elif port is None:
         yield required(at, "a random or UNIX listener does not say which port of the target")
     elif isinstance(port, int):
-        yield from port_number(at, port)
+        yield from port_number(at, port, least=0 if target.discovery is not None else 1)
     else:
         yield from port_name(at, port)
 

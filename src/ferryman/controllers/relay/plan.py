@@ -14,6 +14,7 @@ from datetime import datetime
 from ferryman.addresses import TcpAddress, parse
 from ferryman.api.conditions import Conditions, set_condition
 from ferryman.api.durations import parse_duration
+from ferryman.api.kinds.kubernetesdiscovery import KUBERNETES_DISCOVERIES
 from ferryman.api.kinds.relay import (
     Connections,
     EndpointStatus,
@@ -23,6 +24,7 @@ from ferryman.api.kinds.relay import (
     RelayStatus,
     Workload,
 )
+from ferryman.api.kinds.relay import Target as RelayTarget
 from ferryman.api.resource import Object
 from ferryman.api.status import Forbidden, Unauthorized
 from ferryman.controllers.relay.claims import binds, listener_of
@@ -38,7 +40,7 @@ from ferryman.dataplane.contract import (
 )
 from ferryman.errors import FerrymanError, UserError
 from ferryman.kube import rbac
-from ferryman.kube.dialspec import Resolution, resolve
+from ferryman.kube.dialspec import Resolution, resolve, resolve_found
 from ferryman.kube.targets import (
     Target,
     parse_kind,
@@ -49,16 +51,18 @@ from ferryman.kube.targets import (
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a workload: ``object`` is None if it is not there.
+    """What is known of a workload or a discovery: ``object`` is None if it is not there.
 
     ``synced`` says whether everything was read at least once; ``error`` why it cannot be read
-    now, in which case the rest is what was known before.
+    now, in which case the rest is what was known before. ``cluster`` is the context that a
+    discovery's pods are in.
     """
 
     object: Object | None = None
     pods: tuple[Object, ...] = ()
     synced: bool = False
     error: FerrymanError | None = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +180,15 @@ def _resolve(spec: RelaySpec, port: Port, seen: Seen) -> _Resolved:
     target = spec.target
     if target.address:
         return _plain(target.address)
-    if target.workload is None or seen.object is None:
+    if seen.object is None:
         return _Resolved()
     wanted = port.target_port if port.target_port is not None else port.listen.port
-    workload = target_of(target.workload)
     try:
-        found = resolve(target.workload.cluster, workload, seen.object, seen.pods, wanted)
+        if target.workload is None:
+            found = resolve_found(seen.cluster, seen.pods, wanted, port.listen.port)
+        else:
+            workload = target_of(target.workload)
+            found = resolve(target.workload.cluster, workload, seen.object, seen.pods, wanted)
     except UserError as error:
         return _Resolved(error=error)
     statuses = tuple(
@@ -237,6 +244,8 @@ def _port_status(name: str, port: Port, resolved: _Resolved, world: World) -> Po
     errors = [text for _, text in _not_bound(name, port, world)]
     if resolved.error is not None:
         errors.append(resolved.error.message)
+    if trouble := _trouble(name, port.name, resolved, world):
+        errors.append(trouble.message)
     return PortStatus(
         name=port.name,
         addresses=tuple(str(address) for address in bound),
@@ -282,19 +291,14 @@ def _bound(name: str, spec: RelaySpec, world: World) -> _Verdict:
 def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen) -> _Verdict:
     if spec.target.address:
         return _Verdict(True, "Address", f"{spec.target.address} is dialled at each connection")
-    workload = spec.target.workload
-    if workload is None:
-        return _Verdict(False, "NotSupported", "the target has to be an address or a workload")
-    what = f"{workload.kind}/{workload.name}"
+    what = _target_text(spec.target)
     if seen.object is None:
         if not seen.synced:
             return _Verdict(None, "Resolving", f"{what} has not been seen yet")
-        resource = target_of(workload).resource
-        return _Verdict(
-            False, "TargetNotFound", f'{resource.full_name} "{workload.name}" not found'
-        )
+        return _Verdict(False, "TargetNotFound", _not_found(spec.target))
     try:
-        pod_selector(target_of(workload), seen.object)
+        if spec.target.workload is not None:
+            pod_selector(target_of(spec.target.workload), seen.object)
     except UserError as error:
         return _Verdict(False, "NoSelector", str(error))
     for port in resolved.values():
@@ -311,6 +315,21 @@ def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen
     return _Verdict(False, "NoReadyPod", f"pod/{statuses[0].pod} is {statuses[0].reason}")
 
 
+def _target_text(target: RelayTarget) -> str:
+    if target.workload is not None:
+        return f"{target.workload.kind}/{target.workload.name}"
+    return f"discovery/{target.discovery.name}" if target.discovery is not None else ""
+
+
+def _not_found(target: RelayTarget) -> str:
+    """In Kubernetes' words."""
+    if target.workload is not None:
+        resource = target_of(target.workload).resource
+        return f'{resource.full_name} "{target.workload.name}" not found'
+    name = target.discovery.name if target.discovery is not None else ""
+    return f'{KUBERNETES_DISCOVERIES.full_name} "{name}" not found'
+
+
 def _reason(statuses: tuple[EndpointStatus, ...], state: str) -> str:
     return next(s.reason for s in statuses if s.state == state)
 
@@ -321,20 +340,23 @@ def _reachable(
     if world.seen.error is not None:
         return _unreadable(spec, world.seen.error)
     for port, found in resolved.items():
-        trouble = world.troubles.get(listener_of(name, port))
-        dialled = {endpoint.id for endpoint in found.endpoints if endpoint.state == "Active"}
-        if trouble is not None and trouble.endpoint in dialled:  # else it went with its endpoint
+        if trouble := _trouble(name, port, found, world):
             return _Verdict(False, f"Dial{trouble.kind.title()}", trouble.message)
     return _Verdict(True, "Reachable", "no dial has failed lately")
 
 
+def _trouble(name: str, port: str, resolved: _Resolved, world: World) -> Trouble | None:
+    """Why a port's dials fail; what failed with an endpoint that is gone went with it."""
+    trouble = world.troubles.get(listener_of(name, port))
+    dialled = {endpoint.id for endpoint in resolved.endpoints if endpoint.state == "Active"}
+    return trouble if trouble is not None and trouble.endpoint in dialled else None
+
+
 def _unreadable(spec: RelaySpec, error: FerrymanError) -> _Verdict:
-    if isinstance(error, Forbidden) and spec.target.workload is not None:
-        return _Verdict(
-            False,
-            "Forbidden",
-            str(rbac.explain(error, rbac.needed(target_of(spec.target.workload)))),
-        )
+    if isinstance(error, Forbidden):
+        workload = spec.target.workload
+        needed = rbac.needed(target_of(workload)) if workload is not None else ()
+        return _Verdict(False, "Forbidden", str(rbac.explain(error, needed)))
     reason = "Unauthorized" if isinstance(error, Unauthorized) else "ClusterUnreachable"
     return _Verdict(False, reason, str(error))
 

@@ -17,11 +17,19 @@ from msgspec.structs import replace
 
 from ferryman.api import codec
 from ferryman.api.client import ObjectClient
-from ferryman.api.kinds.relay import RELAYS, RelaySpec, RelayStatus, spec_of, status_of
+from ferryman.api.kinds.relay import (
+    RELAYS,
+    RelaySpec,
+    RelayStatus,
+    Workload,
+    spec_of,
+    status_of,
+)
 from ferryman.api.resource import Name, Object
 from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
+from ferryman.controllers.relay.discovered import Discovered, Discoveries
 from ferryman.controllers.relay.following import Follower
 from ferryman.controllers.relay.listening import Listening
 from ferryman.controllers.relay.plan import (
@@ -45,7 +53,7 @@ from ferryman.dataplane.contract import (
     Policy,
     WireLost,
 )
-from ferryman.errors import UserError
+from ferryman.errors import FerrymanError, UserError
 from ferryman.kube.targets import Target
 from ferryman.reconcile import Controller, Manager, Result, Watching
 from ferryman.runtime.clock import Clock
@@ -58,7 +66,8 @@ SUSPECT_AGAIN = 10.0
 """Seconds between two doubts about the watches: many wires are lost at once."""
 BIND_AGAIN = 2.0
 """Seconds until an address that somebody else has is tried again."""
-_Key = tuple[str, Target]
+_Key = tuple[str, Target | str]
+"""What is followed: a target in a cluster, or a discovery, by its name, in none."""
 _QUEUED = ("held", "full")
 """Failures that say nothing about reaching an endpoint."""
 
@@ -98,7 +107,7 @@ class Cluster:
 class _Following:
     """A follower, the task that runs it, and the relays that it serves."""
 
-    follower: Follower
+    follower: Follower | Discovered
     task: asyncio.Task[None]
     relays: set[str] = field(default_factory=set)
 
@@ -119,7 +128,11 @@ class _Sent:
 
 
 class RelayController:
-    """``clusters`` by the name that ``target.workload.cluster`` has; the first is the default."""
+    """``clusters`` by the name that ``target.workload.cluster`` has; the first is the default.
+
+    ``open_cluster`` is called for a name that is not among them (empty: the default), which it may
+    bring in; else it raises. Without ``discoveries`` no relay can lead to one.
+    """
 
     def __init__(
         self,
@@ -127,7 +140,13 @@ class RelayController:
         dataplane: DataPlane,
         clusters: Mapping[str, Cluster],
         clock: Clock,
+        *,
+        open_cluster: Callable[[str], Awaitable[object]] | None = None,
+        discoveries: Discoveries | None = None,
     ) -> None:
+        self._open_cluster = open_cluster
+        self._discoveries = discoveries
+        self._not_opened: dict[str, FerrymanError] = {}
         self._relays = relays
         self._dataplane = dataplane
         self._clusters = clusters
@@ -183,6 +202,7 @@ class RelayController:
             self._unfollow(name, None)
             await self._listen(name)
             return None
+        opened = await self._open(spec_of(relay).target.workload)
         spec = self._complete(spec_of(relay))
         sent = self._sent.setdefault(name, _Sent())
         await self._treat(name, spec, sent)
@@ -190,21 +210,36 @@ class RelayController:
         sent.forget_all_but(self._listening.listeners.values())
         self._follow(name, spec)
         planned = self._plan(name, relay, spec, sent)
-        if self._is_new(spec) and any(planned.endpoints.values()):
+        cluster = self._cluster_of(name, spec)
+        if cluster not in self._introduced and any(planned.endpoints.values()):
             # Loading all that wires need takes longer than everything else at the start: whoever
             # waits for the status need not wait for that; connections are held meanwhile.
             await self._write(name, relay, planned.status, sent)
-            await self._introduce(spec)
+            await self._introduce(cluster)
         await self._lead(planned.endpoints, sent)
         await self._write(name, relay, planned.status, sent)
-        return Result(BIND_AGAIN) if self._listening.failed(name) else None
+        again = self._listening.failed(name) or not opened
+        return Result(BIND_AGAIN) if again else None
+
+    async def _open(self, workload: Workload | None) -> bool:
+        """Have the workload's cluster opened, if it has one that is not; whether it is now."""
+        if workload is None or self._open_cluster is None or workload.cluster in self._clusters:
+            return True
+        try:
+            await self._open_cluster(workload.cluster)
+        except FerrymanError as error:
+            self._not_opened[workload.cluster] = error
+            return False
+        self._not_opened.pop(workload.cluster, None)
+        return True
 
     def _complete(self, spec: RelaySpec) -> RelaySpec:
         """With the default cluster and its default namespace filled in."""
         workload = spec.target.workload
         if workload is None or (workload.cluster and workload.namespace):
             return spec
-        name = workload.cluster or next(iter(self._clusters), "")
+        default = "" if "" in self._not_opened else next(iter(self._clusters), "")
+        name = workload.cluster or default
         cluster = self._clusters.get(name)
         namespace = workload.namespace or (cluster.namespace if cluster is not None else "")
         workload = replace(workload, cluster=name, namespace=namespace)
@@ -226,27 +261,39 @@ class RelayController:
     # -- the target --
 
     def _follow(self, name: str, spec: RelaySpec) -> None:
-        """Follow the relay's workload, and no other."""
-        workload = None if spec.suspend else spec.target.workload
-        cluster = self._clusters.get(workload.cluster) if workload is not None else None
-        if workload is None or cluster is None:
-            self._unfollow(name, None)
-            return
-        try:
-            target = target_of(workload)
-        except UserError:
-            self._unfollow(name, None)
-            return
-        key = (workload.cluster, target)
+        """Follow the relay's workload or discovery, and no other."""
+        key = None if spec.suspend else self._key(spec)
         self._unfollow(name, key)
+        if key is None:
+            return
         following = self._following.get(key)
         if following is None:
-            follower = Follower(
-                cluster.client, target, lambda urgent: self._changed(key, urgent), self._clock
-            )
-            task = self._tasks.start(follower.run(), f"following {target}")
+            follower = self._follower(key)
+            task = self._tasks.start(follower.run(), f"following {key[1]}")
             following = self._following[key] = _Following(follower, task)
         following.relays.add(name)
+
+    def _key(self, spec: RelaySpec) -> _Key | None:
+        """What to follow; None if there is nothing, or no way to."""
+        workload, discovery = spec.target.workload, spec.target.discovery
+        if discovery is not None:
+            return ("", discovery.name) if self._discoveries is not None else None
+        if workload is None or workload.cluster not in self._clusters:
+            return None
+        try:
+            return (workload.cluster, target_of(workload))
+        except UserError:
+            return None
+
+    def _follower(self, key: _Key) -> Follower | Discovered:
+        def changed(urgent: bool) -> None:
+            self._changed(key, urgent)
+
+        cluster, target = key
+        if isinstance(target, Target):
+            return Follower(self._clusters[cluster].client, target, changed, self._clock)
+        assert self._discoveries is not None
+        return self._discoveries.follow(target, changed)
 
     def _unfollow(self, name: str, but: _Key | None) -> None:
         for key, following in list(self._following.items()):
@@ -256,26 +303,28 @@ class RelayController:
                     following.task.cancel()
                     del self._following[key]
 
-    def _is_new(self, spec: RelaySpec) -> bool:
-        """Whether the data plane does not know the relay's cluster yet."""
+    def _cluster_of(self, name: str, spec: RelaySpec) -> str:
+        """The cluster that the relay leads into; empty if it leads into none."""
         workload = spec.target.workload
-        return workload is not None and workload.cluster not in self._introduced
+        return workload.cluster if workload is not None else self._seen(name, spec).cluster
 
-    async def _introduce(self, spec: RelaySpec) -> None:
-        if spec.target.workload is not None:
-            name = spec.target.workload.cluster
-            await self._clusters[name].introduce()
-            self._introduced.add(name)
+    async def _introduce(self, cluster: str) -> None:
+        if cluster:
+            await self._clusters[cluster].introduce()
+            self._introduced.add(cluster)
 
     def _seen(self, name: str, spec: RelaySpec) -> Seen:
         for following in self._following.values():
             if name in following.relays:
                 return following.follower.seen
         workload = spec.target.workload
+        if spec.target.discovery is not None and self._discoveries is None:
+            return Seen(error=UserError("discoveries are not kept here"))
         if workload is None or spec.suspend:
             return Seen()
         if workload.cluster not in self._clusters:
-            return Seen(error=UserError(f"there is no cluster {workload.cluster!r}"))
+            unknown = UserError(f"there is no cluster {workload.cluster!r}")
+            return Seen(error=self._not_opened.get(workload.cluster, unknown))
         try:
             target_of(workload)
         except UserError as error:

@@ -1,0 +1,43 @@
+"""What controllers may do with the clusters that a kubeconfig's contexts name.
+
+``daemon.clusters`` opens them and keeps them open; a context is one connection, however many
+objects name it. An empty context is the kubeconfig's current one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ferryman.api.client import ObjectClient
+from ferryman.apiclient.sharing import SharedInformers
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A context that was read: nothing is asked of its cluster before somebody uses it.
+
+    ``cluster`` and ``config_path`` are the kubeconfig's words; ``get_raw`` gives the body at a
+    path of the API, such as ``/version``.
+    """
+
+    context: str
+    cluster: str
+    namespace: str
+    config_path: str
+    client: ObjectClient
+    informers: SharedInformers
+    get_raw: Callable[[str], Awaitable[bytes]]
+
+
+class Connections(Protocol):
+    """All of them."""
+
+    def get(self, context: str) -> Connection | None:
+        """One that is open already."""
+        ...
+
+    async def open(self, context: str) -> Connection:
+        """The connection of a context. Raises UserError if the kubeconfig has no (usable) one."""
+        ...
