@@ -195,22 +195,31 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
+def _listen(name: str, addresses: list[str]) -> None:
+    time.sleep(float(os.environ.get("START_DELAY") or 0))
+    serve, _ = PROGRAMS[name]
+    for address in addresses:
+        port, _, where = address.partition("=")
+        host, _, number = where.rpartition(":")
+        try:
+            listener = socket.create_server((host, int(number)), backlog=BACKLOG)
+        except OSError as error:
+            log(f"cannot listen on port {port}: {error}")
+            os._exit(1)
+        log(f"{name} listens on port {port}")
+        threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
+
+
 def main(name: str, addresses: list[str]) -> None:
-    """Serve until SIGTERM (and a little longer), SIGINT, or the end of standard input."""
-    serve, linger = PROGRAMS[name]
-    linger = float(os.environ.get("LINGER") or linger)
-    terminated = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    """Serve until SIGTERM (and a little longer), or the end of standard input."""
+    # A handler could meet its own thread inside a lock; a blocked signal is simply waited for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the demo's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if not terminated.wait(float(os.environ.get("START_DELAY") or 0)):
-        for address in () if os.environ.get("REFUSE") else addresses:
-            port, _, where = address.partition("=")
-            host, _, number = where.rpartition(":")
-            listener = socket.create_server((host, int(number)), backlog=BACKLOG)
-            log(f"{name} listens on port {port}")
-            threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
-        terminated.wait()
+    if not os.environ.get("REFUSE"):
+        threading.Thread(target=_listen, args=(name, addresses), daemon=True).start()
+    signal.sigwait({signal.SIGTERM})
+    linger = float(os.environ.get("LINGER") or PROGRAMS[name][1])
     log("SIGTERM: serving on for a moment" if linger else "SIGTERM")
     time.sleep(linger)
     os._exit(0)  # whatever is still open breaks off, as in any program that ends
