@@ -27,7 +27,8 @@ class WireClient:
         self.writer = writer
 
     def flush(self) -> None:
-        self.writer.writelines(self.machine.data_to_send())
+        # Not writelines: up to 3.12.8 and 3.13.1 drain() does not wait for it (CVE-2024-12254).
+        self.writer.write(b"".join(self.machine.data_to_send()))
 
     async def until(self, wanted: type[Event], pair: int = 1) -> None:
         """Read until an event of this sort has come for the pair."""

@@ -297,9 +297,10 @@ class PodSide(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         if not self._wire.writable:
             self._transport.pause_reading()
-        self._transport.writelines(self._waiting)
+        self._wire.clogged(self._pair, False)  # before writing, which may clog it again
+        # Not writelines: up to 3.12.8 and 3.13.1 it never pauses us (CVE-2024-12254).
+        self._transport.write(b"".join(self._waiting))
         self._waiting.clear()
-        self._wire.clogged(self._pair, False)
         if self._client_over and self._owner.half_close:
             self._transport.write_eof()
 
