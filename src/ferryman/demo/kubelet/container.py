@@ -101,10 +101,14 @@ class Container:
             ended = await self._process.stop(grace)
             self._set(replace(self.state, ended=ended, started=None, ready=False))
 
-    async def kill(self) -> None:
-        """SIGKILL; returns when the process has ended."""
+    def kill(self) -> None:
+        """SIGKILL, whatever grace there was."""
         if self._process is not None:
             self._process.kill()
+
+    async def ended(self) -> None:
+        """Return when no process runs."""
+        if self._process is not None:
             await asyncio.shield(self._process.exited)
 
     async def _no_image(self) -> None:

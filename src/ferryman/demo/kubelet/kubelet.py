@@ -70,7 +70,7 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         if uid not in self._runners:
             self._begin(uid, pod)
-        elif uid in self._runners:
+        else:
             self._runners[uid].update(pod)
 
     def _begin(self, uid: str, pod: Object) -> None:

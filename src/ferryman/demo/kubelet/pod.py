@@ -66,6 +66,8 @@ class PodRunner:
         """The object is gone already (``kubectl delete --force``): there is no grace."""
         self._vanished = True
         self._deleted.set()
+        for container in self.containers.values():
+            container.kill()
 
     async def run(self) -> None:
         """Until the pod is gone. Cancellation kills its processes."""
@@ -80,7 +82,9 @@ class PodRunner:
             await self._remove()
         finally:
             for container in self.containers.values():
-                await container.kill()
+                container.kill()
+            for container in self.containers.values():
+                await container.ended()
             self.sandbox.release()
 
     async def _run_containers(self) -> None:
