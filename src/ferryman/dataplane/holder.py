@@ -7,8 +7,10 @@ without privileges; then nobody is.
 from __future__ import annotations
 
 import os
+import socket
+import struct
 
-from ferryman.addresses import Address, UnixAddress
+from ferryman.addresses import Address, TcpAddress, UnixAddress
 
 _LISTEN = "0A"
 
@@ -19,14 +21,16 @@ def holder_of(address: Address) -> str:
         if isinstance(address, UnixAddress):
             inodes = _unix_inodes(address.path)
         else:
-            inodes = _tcp_inodes(address.port)
+            inodes = _tcp_inodes(address)
         return _process_with(inodes) if inodes else ""
     except OSError:
         return ""
 
 
-def _tcp_inodes(port: int) -> set[str]:
+def _tcp_inodes(address: TcpAddress) -> set[str]:
+    """Of listeners on the address itself, or on a wildcard that covers it."""
     inodes = set()
+    places = _in_proc(address.host)
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, encoding="ascii") as file:
@@ -34,9 +38,20 @@ def _tcp_inodes(port: int) -> set[str]:
         except FileNotFoundError:
             continue
         for row in rows[1:]:
-            if row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port:
+            place, _, port = row[1].rpartition(":")
+            if row[3] == _LISTEN and int(port, 16) == address.port and place in places:
                 inodes.add(row[9])
     return inodes
+
+
+def _in_proc(host: str) -> set[str]:
+    """The addresses that stand in the way of one on ``host``, in hexadecimal words of the machine's
+    byte order: itself, and the wildcards (that of IPv6 may take IPv4, too).
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    packed = socket.inet_pton(family, host)
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return {"".join(f"{word:08X}" for word in words), "0" * 2 * len(packed), "0" * 32}
 
 
 def _unix_inodes(path: str) -> set[str]:
