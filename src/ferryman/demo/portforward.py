@@ -1,19 +1,15 @@
-"""The node's end of port-forward: answers upgrades and carries bytes between wires and pods.
+"""The node's end of port-forward: answers upgrades, and shares a wire between its pairs.
 
-All three wires come through ``protocols.answering``; this module knows ``ServerWire`` only. It does
-what containerd 2.4 was seen to do: it accepts before it dials, tells failures on the error stream,
-never half-closes the pod's socket, and gives the other direction one second when one has ended.
-``half_close=True`` carries ends faithfully instead. One reader that does not read stops its whole
-wire, as on a real node.
+All three wires come through ``protocols.answering``; this module knows ``ServerWire`` only. As a
+node does, it accepts before anything is dialled, and one reader that does not read stops its whole
+wire. ``podside`` has the pod's end of each pair; ``half_close=True`` makes it carry ends
+faithfully, which no node with containerd does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-from collections.abc import Callable
-from contextlib import suppress
+import os
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,7 +22,8 @@ from ferryman.api.status import ApiError, BadRequest, NotFound
 from ferryman.apiserver.upgrade import TakeOver
 from ferryman.demo.kinds import PODS
 from ferryman.demo.kubelet.kubelet import Kubelet
-from ferryman.demo.kubelet.sandbox import Sandbox, Stage
+from ferryman.demo.kubelet.sandbox import Sandbox
+from ferryman.demo.podside import HIGH_WATER, PodSide
 from ferryman.errors import PeerError
 from ferryman.protocols.answering import V4_BASE64, Refused, answer
 from ferryman.protocols.multiplex import (
@@ -41,17 +38,10 @@ from ferryman.protocols.multiplex import (
 from ferryman.protocols.transports import SPDY, TUNNEL, V4
 from ferryman.runtime.tasks import Tasks
 
-LINGER = 1.0
-"""Seconds that one direction may go on after the other has ended (containerd)."""
 STREAM_CREATION = 30.0
 """Seconds within which a pair's second stream has to come (kubelet)."""
 WIRES = {"tunnel": (TUNNEL,), "spdy": (SPDY,), "channels": (V4, V4_BASE64)}
 """What can be spoken, and the names that the protocol has on the wire."""
-FRAME = 32768
-"""Bytes from the pod in one frame at most, as a node sends them."""
-READ = 262144
-HIGH_WATER = 1 << 20
-"""Bytes waiting for a reader on either side before its writer is paused."""
 
 
 @dataclass(slots=True)
@@ -81,7 +71,7 @@ class PortForwarder:
         self._client = client
         self._kubelet = kubelet
         self._tasks = tasks
-        self._half_close = half_close
+        self.half_close = half_close
 
     async def answer(self, request: Request, name: Name) -> Response:
         """The 101 with the connection's new protocol, or why not."""
@@ -103,11 +93,6 @@ class PortForwarder:
         """Dial for a pair, as a task of the cluster's."""
         self._tasks.start(pair.dial(), "dial")
 
-    @property
-    def half_close(self) -> bool:
-        """Whether ends are carried faithfully."""
-        return self._half_close
-
 
 class WireProtocol(asyncio.Protocol):
     """One wire: the client's connection, and a ``PodSide`` for each pair."""
@@ -116,6 +101,7 @@ class WireProtocol(asyncio.Protocol):
         self.machine = wire
         self.sandbox = sandbox
         self.writable = True
+        self.half_close = owner.half_close
         self._owner = owner
         self._pairs: dict[int, PodSide] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -178,6 +164,10 @@ class WireProtocol(asyncio.Protocol):
         if buffers and self._transport is not None and not self._transport.is_closing():
             self._transport.write(buffers[0] if len(buffers) == 1 else b"".join(buffers))
 
+    def dial_failed(self) -> None:
+        """Count it."""
+        self._owner.stats.dials_failed += 1
+
     def drop(self, pair: int) -> None:
         """The pair is over."""
         self._pairs.pop(pair, None)
@@ -200,7 +190,7 @@ class WireProtocol(asyncio.Protocol):
         if timer := self._timers.pop(pair, None):
             timer.cancel()
         self._owner.stats.pairs_opened += 1
-        side = PodSide(self, self._owner, pair, port)
+        side = PodSide(self, pair, port)
         self._pairs[pair] = side
         self._owner.spawn_dial(side)
 
@@ -217,205 +207,3 @@ class WireProtocol(asyncio.Protocol):
         self.flush()
         if self._transport is not None:
             self._transport.close()
-
-
-class PodSide(asyncio.BufferedProtocol):
-    """The pod's end of one pair: dials, copies, and ends as containerd does."""
-
-    def __init__(self, wire: WireProtocol, owner: PortForwarder, pair: int, port: int) -> None:
-        self._wire = wire
-        self._owner = owner
-        self._pair = pair
-        self._port = port
-        self._transport: asyncio.Transport | None = None
-        self._waiting: list[bytes] = []  # what came before the pod was reached
-        self._waiting_size = 0
-        self._client_over = False
-        self._pod_over = False
-        self._over = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._buffer = bytearray(READ)
-        self._view = memoryview(self._buffer)
-
-    async def dial(self) -> None:
-        """Reach the pod's port, or tell the client why not."""
-        sandbox = self._wire.sandbox
-        match sandbox.stage:
-            case Stage.SILENT:
-                return  # seen under load: accepted, and never heard of again
-            case Stage.CLOSED:
-                self._fail(f'network namespace for sandbox "{sandbox.id}" is closed', gone=True)
-                return
-            case Stage.GONE:
-                self._fail(f'failed to find sandbox "{sandbox.id}" in store: not found', gone=True)
-                return
-            case Stage.UP:
-                pass
-        try:
-            host, number = sandbox.address(self._port)
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(lambda: self, host, number)
-        except OSError as error:
-            self._fail(_dial_error(sandbox, self._port, error))
-
-    # From the client to the pod.
-
-    def write(self, data: memoryview) -> None:
-        """Bytes from the client."""
-        if self._over:
-            return
-        if self._transport is not None:
-            self._transport.write(bytes(data))
-            return
-        self._waiting.append(bytes(data))
-        self._waiting_size += len(data)
-        if self._waiting_size > HIGH_WATER:
-            self._wire.clogged(self._pair, True)
-
-    def client_ended(self, *, reset: bool) -> None:
-        """The client's FIN, or its RST, which containerd cannot tell from a FIN."""
-        if self._client_over or self._over:
-            return
-        self._client_over = True
-        if self._owner.half_close:
-            if reset:
-                self.abort()
-            elif self._pod_over:
-                self._succeed()
-            elif self._transport is not None:
-                self._transport.write_eof()
-            return
-        self._one_direction_ended()
-
-    # From the pod to the client: what asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        if self._over:  # the wire ended while this was dialled
-            self._transport.abort()
-            return
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        if not self._wire.writable:
-            self._transport.pause_reading()
-        self._wire.clogged(self._pair, False)  # before writing, which may clog it again
-        # Not writelines: up to 3.12.8 and 3.13.1 it never pauses us (CVE-2024-12254).
-        self._transport.write(b"".join(self._waiting))
-        self._waiting.clear()
-        if self._client_over and self._owner.half_close:
-            self._transport.write_eof()
-
-    def get_buffer(self, _: int) -> bytearray:
-        return self._buffer
-
-    def buffer_updated(self, count: int) -> None:
-        send = self._wire.machine.send
-        for start in range(0, count, FRAME):
-            send(self._pair, self._view[start : min(start + FRAME, count)])
-        self._wire.flush()
-
-    def eof_received(self) -> bool:
-        self._pod_over = True
-        if self._owner.half_close:
-            if self._client_over:
-                self._succeed()
-            else:
-                self._wire.machine.finish(self._pair)
-                self._wire.flush()
-        else:
-            self._one_direction_ended()
-        return True  # the other direction goes on
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._over:
-            return
-        if error is None:
-            self._succeed()
-        else:
-            self._fail(_copy_error(self._wire.sandbox, self._port, error))
-
-    def pause_writing(self) -> None:
-        self._wire.clogged(self._pair, True)
-
-    def resume_writing(self) -> None:
-        self._wire.clogged(self._pair, False)
-
-    # Both.
-
-    def pause_reading(self) -> None:
-        """The client does not read."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """The client reads again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """The wire is gone, or a reset is carried faithfully: RST to the pod."""
-        self._finish(_reset)
-        self._wire.machine.reset(self._pair)
-
-    def _one_direction_ended(self) -> None:
-        if self._client_over and self._pod_over:
-            self._succeed()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER, self._succeed)
-
-    def _succeed(self) -> None:
-        if not self._over:
-            self._finish(_close)
-            self._wire.machine.succeed(self._pair)
-            self._wire.flush()
-
-    def _fail(self, why: str, *, gone: bool = False) -> None:
-        if self._over:
-            return
-        sandbox = self._wire.sandbox
-        self._owner.stats.dials_failed += 1
-        self._finish(_close)
-        text = f"error forwarding port {self._port} to pod {sandbox.id}, uid : {why}"
-        self._wire.machine.fail(self._pair, text, gone=gone)
-        self._wire.flush()
-
-    def _finish(self, close: Callable[[asyncio.Transport], None]) -> None:
-        self._over = True
-        self._waiting.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            close(self._transport)
-        self._wire.drop(self._pair)
-
-
-def _close(transport: asyncio.Transport) -> None:
-    """Close once everything is written."""
-    transport.close()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Close with an RST: SO_LINGER with no time."""
-    found = transport.get_extra_info("socket")
-    if found is not None:
-        with suppress(OSError):
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-def _dial_error(sandbox: Sandbox, port: int, error: OSError) -> str:
-    """In containerd's words, which clients are known to read."""
-    why = "connection refused" if isinstance(error, ConnectionRefusedError) else error.strerror
-    return (
-        f'failed to execute portforward in network namespace "{sandbox.namespace}": '
-        f'failed to connect to localhost:{port} inside namespace "{sandbox.namespace}", '
-        f"IPv4: dial tcp4 127.0.0.1:{port}: connect: {why} "
-        "IPv6 dial tcp6: address localhost: no suitable address found "
-    )
-
-
-def _copy_error(sandbox: Sandbox, port: int, error: Exception) -> str:
-    why = "connection reset by peer" if isinstance(error, ConnectionResetError) else str(error)
-    return (
-        f'failed to execute portforward in network namespace "{sandbox.namespace}": '
-        f"read tcp4 127.0.0.1->127.0.0.1:{port}: read: {why}"
-    )
