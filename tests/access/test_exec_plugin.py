@@ -3,6 +3,9 @@
 import asyncio
 import json
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +65,85 @@ async def test_a_plugin_beside_the_kubeconfig_gives_a_token_once(
     assert runs(tmp_path) == 2
 
 
+async def test_a_credential_that_is_refused_again_at_once_is_not_renewed_again_at_once(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run may open a browser window."""
+    clock = ManualClock()
+    monkeypatch.setattr("ferryman.access.exec_plugin.SystemClock", lambda: clock)
+    access = plugin(prints({"token": "t"}))
+    await access.credentials.headers()
+    for _ in range(5):
+        await access.credentials.headers(refresh=True)
+        await clock.advance(1)
+    assert runs(tmp_path) == 2
+    await clock.advance(5)
+    await access.credentials.headers(refresh=True)
+    assert runs(tmp_path) == 3
+
+
+async def test_a_plugin_that_fails_is_left_alone_for_a_while(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    monkeypatch.setattr("ferryman.access.exec_plugin.SystemClock", lambda: clock)
+    access = plugin(f'test -e "{tmp_path}/mended" || exit 1\n' + prints({"token": "t"}))
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="exit code 1"):
+            await access.credentials.headers()
+        await clock.advance(1)
+    assert runs(tmp_path) == 1
+    (tmp_path / "mended").touch()
+    await clock.advance(5)
+    assert await access.credentials.headers() == (("authorization", "Bearer t"),)
+
+
+LOGS_IN = """
+import asyncio, os, sys
+from ferryman.access.kubeconfig import load
+print(asyncio.run(load(sys.argv[1], None, dict(os.environ)).credentials.headers()))
+"""
+
+
+@pytest.mark.parametrize("mode", ["IfAvailable", "Always"])
+def test_a_plugin_that_wants_a_terminal_gets_it_to_log_somebody_in(
+    plugin: Plugin, tmp_path: Path, mode: str
+) -> None:
+    plugin(
+        f'echo "$KUBERNETES_EXEC_INFO" > "{tmp_path}/info"\n'
+        "echo 'your password?' >&2; read password\n"
+        + prints({"token": "$password"}).replace("'END'", "END"),
+        interactiveMode=mode,
+    )
+    terminal, other_end = pty.openpty()
+    try:
+        program = subprocess.Popen(
+            [sys.executable, "-c", LOGS_IN, str(tmp_path / "config")],
+            stdin=other_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert program.stderr is not None
+        assert program.stderr.readline() == "your password?\n"
+        os.write(terminal, b"fr0mtty\n")
+        out, _ = program.communicate(timeout=30)
+    finally:
+        os.close(terminal)
+        os.close(other_end)
+    assert "Bearer fr0mtty" in out
+    assert json.loads((tmp_path / "info").read_text())["spec"]["interactive"] is True
+
+
+async def test_a_terminal_is_not_missed_where_none_is_needed(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    access = plugin(
+        f'echo "$KUBERNETES_EXEC_INFO" > "{tmp_path}/info"\n' + prints({"token": "t"}),
+        interactiveMode="IfAvailable",
+    )
+    await access.credentials.headers()
+    assert json.loads((tmp_path / "info").read_text())["spec"]["interactive"] is False
+    plugin("", interactiveMode="Always")  # only its run needs the terminal
+
+
 async def test_many_that_ask_at_once_share_one_run(plugin: Plugin, tmp_path: Path) -> None:
     access = plugin(prints({"token": "t"}))
     await asyncio.gather(*(access.credentials.headers() for _ in range(5)))
@@ -106,7 +188,18 @@ async def test_the_plugin_learns_what_it_asked_for(plugin: Plugin, tmp_path: Pat
         cluster={
             "certificate-authority": "ca",
             "extensions": [
-                {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "x"}}
+                {
+                    "name": "client.authentication.k8s.io/exec",
+                    "extension": {
+                        "audience": "x",
+                        "port": 8080,
+                        "ratio": 0.5,
+                        "zip": "0123",
+                        "on": True,
+                        "none": None,
+                        "list": [1],
+                    },
+                }
             ],
         },
         provideClusterInfo=True,
@@ -122,7 +215,15 @@ async def test_the_plugin_learns_what_it_asked_for(plugin: Plugin, tmp_path: Pat
             "cluster": {
                 "server": "https://c",
                 "certificate-authority-data": "dGhlIGNh",
-                "config": {"audience": "x"},
+                "config": {
+                    "audience": "x",
+                    "port": 8080,
+                    "ratio": 0.5,
+                    "zip": "0123",
+                    "on": True,
+                    "none": None,
+                    "list": [1],
+                },
             },
         },
     }

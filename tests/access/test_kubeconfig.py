@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from ferryman.access import in_cluster
 from ferryman.access.kubeconfig import Access, files, load
 from ferryman.errors import UserError
+from ferryman.protocols.proxy import Proxy
 from ferryman.runtime.tls import TLSSettings
 
 
@@ -113,15 +115,89 @@ async def test_a_token_file_is_relative_and_beats_the_token(tmp_path: Path) -> N
     assert await found.credentials.headers() == (("authorization", "Bearer from-file"),)
 
 
+def test_a_proxy_comes_from_the_kubeconfig_before_the_environment(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", config(cluster={"proxy-url": "socks5://own"}))
+    environ = {"HTTPS_PROXY": "http://all"}
+    assert load(path, None, environ).proxy == Proxy("socks5", "own", 1080)
+    path = write(tmp_path / "config", config())
+    assert load(path, None, environ).proxy == Proxy("http", "all", 80)
+    assert load(path, None, {}).proxy is None
+
+
+def in_a_pod(folder: Path) -> dict[str, str]:
+    """The environment of a pod whose service account is mounted at the folder."""
+    for name, text in (("token", "mounted"), ("ca.crt", "the ca")):
+        (folder / name).write_text(text)
+    return {
+        "KUBERNETES_SERVICE_HOST": "10.96.0.1",
+        "KUBERNETES_SERVICE_PORT": "443",
+        "HOME": str(folder),
+    }
+
+
+async def test_a_pods_token_is_read_again_as_it_rotates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_cluster, "MOUNT", str(tmp_path))
+    found = load(None, None, in_a_pod(tmp_path))
+    assert found.tls == TLSSettings(b"the ca")
+    assert found.namespace == "default"  # none is mounted
+    assert await found.credentials.headers() == (("authorization", "Bearer mounted"),)
+    (tmp_path / "token").write_text("rotated")
+    assert await found.credentials.headers(refresh=True) == (("authorization", "Bearer rotated"),)
+
+
+def test_a_kubeconfig_beats_the_pod_that_we_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_cluster, "MOUNT", str(tmp_path))
+    environ = in_a_pod(tmp_path)
+    path = write(tmp_path / "config", config())
+    assert load(None, None, {**environ, "KUBECONFIG": path}).context_name == "dev"
+    assert load(path, None, environ).context_name == "dev"
+    with pytest.raises(UserError, match="there is no kubeconfig"):
+        load(None, "dev", environ)  # a context was asked for, so a kubeconfig is meant
+    with pytest.raises(UserError, match="there is no kubeconfig"):
+        load(None, None, {"HOME": str(tmp_path)})
+    (tmp_path / "token").unlink()
+    with pytest.raises(UserError, match="there is no kubeconfig"):
+        load(None, None, environ)
+
+
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     for user in (
         {"token": "s3cret", "as": "jane"},
         {"username": "u", "password": "s3cret"},
         {"token": "s3cret", "tokenFile": "x"},
+        {"client-certificate-data": "YQ==", "client-key-data": "czNjcmV0"},
         {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "x",
                   "env": [{"name": "A", "value": "s3cret"}]}},
     ):  # fmt: skip
-        assert "s3cret" not in repr(access(tmp_path, user=user))
+        found = access(tmp_path, user=user, cluster={"proxy-url": "http://u:s3cret@p"})
+        assert "s3cret" not in f"{found!r} {found}"
+        assert "s3cret" in f"{found.proxy and found.proxy.password}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user": {"token": "s3cret a"}},
+        {"user": {"token": "s3cret", "username": "u"}},
+        {"user": {"token": ["s3cret"]}},
+        {"user": {"password": {"a": "s3cret"}, "username": "u"}},
+        {"user": {"client-key-data": "s3cret!", "client-certificate-data": "YQ=="}},
+        {"cluster": {"proxy-url": "ftp://u:s3cret@p"}},
+        {"cluster": {"proxy-url": "http://u:s3cret@p:port"}},
+        {"cluster": {"server": "ftp://u:s3cret@h"}},
+    ],
+)
+def test_secrets_do_not_show_in_errors(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as error:
+        access(tmp_path, **changes)
+    chain: BaseException | None = error.value
+    while chain is not None:
+        assert "s3cret" not in f"{chain} {chain!r}"
+        chain = chain.__cause__
 
 
 @pytest.mark.parametrize(
@@ -134,6 +210,10 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
         ({"cluster": {"server": ""}}, "the cluster has no server"),
         ({"cluster": {"server": "ftp://x"}}, "server ftp://x is neither http nor https"),
         ({"cluster": {"server": ["x"]}}, "server has to be a text"),
+        (
+            {"cluster": {"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}},
+            "root certificates file with the insecure flag is not allowed",
+        ),
         ({"cluster": {"insecure-skip-tls-verify": "x"}}, "has to be true or false"),
         ({"cluster": {"proxy-url": "ftp://p"}}, "proxies of type ftp are not supported"),
         ({"cluster": {"proxy-url": "http://"}}, "the proxy's URL has no host"),
@@ -180,6 +260,7 @@ def test_a_mistyped_context_gets_a_near_name(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: [", "is not YAML"),
+        ("[" * 5000, "is not YAML"),
         ("- a", "it is no mapping"),
         ("contexts: {a: b}", "contexts has to be a list of mappings"),
         ("users: [{name: a, user: b}]", "user has to be a mapping"),
@@ -228,3 +309,11 @@ async def test_of_several_files_the_first_to_name_something_wins(tmp_path: Path)
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"cannot read the kubeconfig: {tmp_path}"):
         load(str(tmp_path), None, {})
+
+
+def test_a_file_that_is_no_yaml_is_not_quoted(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", "users:\n- token: s3cret: s3cret\n")
+    with pytest.raises(UserError, match="is not YAML at line 2: mapping values are not") as error:
+        load(path, None, {})
+    assert "s3cret" not in str(error.value)
+    assert error.value.__cause__ is None

@@ -109,12 +109,20 @@ def parse(data: bytes, file: str) -> Mapping[str, Any]:
         check_depth(data)
         document = yaml.load(data, Loader)  # noqa: S506 - a SafeLoader with fewer types
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, BadRequest) as cause:
-        raise UserError(f"{file} is not YAML: {cause}") from cause
+        raise UserError(f"{file} is not YAML{_place(cause)}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise UserError(f"{file} is not a kubeconfig: it is no mapping")
     return document
+
+
+def _place(cause: Exception) -> str:
+    """Where it is wrong and how, without quoting the file, which has secrets."""
+    mark = getattr(cause, "problem_mark", None)
+    where = f" at line {mark.line + 1}" if mark is not None else ""
+    problem = getattr(cause, "problem", None) or getattr(cause, "message", "")
+    return f"{where}: {problem}" if problem else where
 
 
 def plain(value: Any) -> Any:

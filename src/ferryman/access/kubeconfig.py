@@ -166,10 +166,15 @@ def _server(cluster: Entry, user: Entry) -> tuple[str, TLSSettings | None]:
     ca = cluster.pem("certificate-authority")
     if "://" not in server:
         server = ("https://" if ca or user.pem("client-certificate") else "http://") + server
-    scheme = server.partition("://")[0].lower()
-    if scheme == "http":
+    scheme, _, rest = server.partition("://")
+    if "@" in rest.partition("/")[0]:
+        raise UserError(
+            f"{cluster.file}: a server's URL cannot have a user name or a password",
+            "put them under users: username, password",
+        )
+    if scheme.lower() == "http":
         return server, None
-    if scheme != "https":
+    if scheme.lower() != "https":
         raise UserError(f"{cluster.file}: server {server} is neither http nor https")
     certificate, key = user.pem("client-certificate"), user.pem("client-key")
     if (certificate is None) != (key is None):
