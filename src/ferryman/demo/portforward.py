@@ -9,7 +9,6 @@ faithfully, which no node with containerd does.
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import cast
 
