@@ -278,7 +278,9 @@ STAGES = {
 def _stage(client: WireClient, pair: int) -> str:
     for event in client.events:
         if isinstance(event, ErrorText) and event.pair == pair and "reset" not in event.text:
-            return next(stage for stage, text in STAGES.items() if text and text in event.text)
+            return next(
+                (s for s, text in STAGES.items() if text and text in event.text), event.text
+            )
     return "served" if client.bytes_of(pair) else ""  # not told, or not yet
 
 

@@ -170,7 +170,7 @@ async def test_when_the_pod_ends_first_the_fin_waits_for_the_clients(machines: M
 async def test_containerd_never_half_closes_the_pods_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ferryman.demo.portforward.LINGER", 0.05)
+    monkeypatch.setattr("ferryman.demo.podside.LINGER", 0.05)
     async with running_node() as node, pod_program(whole) as port:
         async with node.wire(spdy, port) as client:
             pair = client.machine.open(port)
