@@ -277,11 +277,11 @@ STAGES = {
 
 def _stage(client: WireClient, pair: int) -> str:
     for event in client.events:
-        if isinstance(event, ErrorText) and event.pair == pair and "reset" not in event.text:
+        if isinstance(event, ErrorText) and event.pair == pair:
             return next(
-                (s for s, text in STAGES.items() if text and text in event.text), event.text
+                (stage for stage, text in STAGES.items() if text and text in event.text), ""
             )
-    return "served" if client.bytes_of(pair) else ""  # not told, or not yet
+    return "served" if client.bytes_of(pair) else ""  # broken off, or not told yet
 
 
 async def test_an_outage_cuts_wires_and_ends_on_the_same_port() -> None:

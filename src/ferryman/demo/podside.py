@@ -237,20 +237,22 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def _dial_error(sandbox: Sandbox, port: int, error: OSError) -> str:
-    """In containerd's words, which clients are known to read."""
-    # asyncio puts a text of its own in the place of the system's.
-    why = os.strerror(error.errno).lower() if error.errno else str(error)
+    where = f'network namespace "{sandbox.namespace}"'
     return (
-        f'failed to execute portforward in network namespace "{sandbox.namespace}": '
-        f'failed to connect to localhost:{port} inside namespace "{sandbox.namespace}", '
-        f"IPv4: dial tcp4 127.0.0.1:{port}: connect: {why} "
-        "IPv6 dial tcp6: address localhost: no suitable address found "
+        f"failed to execute portforward in {where}: failed to connect to localhost:{port} inside "
+        f'namespace "{sandbox.namespace}", IPv4: dial tcp4 127.0.0.1:{port}: connect: '
+        f"{_system_word(error)} IPv6 dial tcp6: address localhost: no suitable address found "
     )
 
 
 def _copy_error(sandbox: Sandbox, port: int, error: Exception) -> str:
-    why = "connection reset by peer" if isinstance(error, ConnectionResetError) else str(error)
     return (
         f'failed to execute portforward in network namespace "{sandbox.namespace}": '
-        f"read tcp4 127.0.0.1->127.0.0.1:{port}: read: {why}"
+        f"read tcp4 127.0.0.1->127.0.0.1:{port}: read: {_system_word(error)}"
     )
+
+
+def _system_word(error: Exception) -> str:
+    """The system's own, as Go says it; asyncio puts a text of its own in its place."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number).lower() if number else str(error)
