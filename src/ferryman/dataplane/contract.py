@@ -178,6 +178,13 @@ class WireLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterReached:
+    """A wire could be opened again, after trouble on the way to the cluster's API server."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class NeedCredentials:
     """The cluster refused the credential (401), or it expired: answer with ``credentials``."""
 
@@ -192,7 +199,7 @@ class Gap:
     events: int
 
 
-Event = Opened | Closed | DialFailed | WireLost | NeedCredentials | Gap
+Event = Opened | Closed | DialFailed | WireLost | ClusterReached | NeedCredentials | Gap
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,13 @@ class Engine:
         if self._wires is not None:
             self._wires.suspect()
 
+    def reachable(self) -> None:
+        """Somebody got through to the clusters' API servers: whatever waits for that tries now."""
+        if self._wires is not None:
+            self._wires.reachable()
+        for route in self._routes.values():
+            route.try_now()
+
     def close(self, listener: str, how: How) -> None:
         """Reset a listener's connections, or (Drain) only those that still wait for a target."""
         route = self._routes.get(listener)

@@ -89,6 +89,11 @@ class Route:
         if self._newer("policy", generation):
             self.policy = policy
 
+    def try_now(self) -> None:
+        """Whoever waits before dialling again need not."""
+        for connection in list(self._waiting):
+            connection.news()
+
     def reset(self, why: str) -> None:
         """End every connection with an RST."""
         for connection in list(self._connections):

@@ -86,6 +86,11 @@ class ThreadedDataPlane:
         """The clock jumped or the network changed."""
         await self._call(self._engine.suspect)
 
+    def reachable(self) -> None:
+        """Somebody got through to the clusters' API servers; returns at once."""
+        if not self._stopped.is_set():
+            self._loop.call_threadsafe(self._engine.reachable)
+
     async def close(self, listener: str, how: How) -> None:
         """End a listener's connections."""
         await self._call(lambda: self._engine.close(listener, how))

@@ -36,6 +36,7 @@ class WireBook:
     live: int = 0
     lingering: int = 0
     stalled: bool = False
+    doubted: bool = False  # nobody knows whether it still lives
     used: float = 0.0
     retires: float = NEVER
 

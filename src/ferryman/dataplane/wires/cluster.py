@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ferryman.dataplane.contract import (
+    ClusterReached,
     ClusterSettings,
     DialFailure,
     Dialled,
@@ -23,7 +24,8 @@ from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.wires import actions
 from ferryman.dataplane.wires.actions import Counts
 from ferryman.dataplane.wires.books import NEVER
-from ferryman.dataplane.wires.handshake import Handshake, Outcome, PortWanted
+from ferryman.dataplane.wires.handshake import Handshake, Outcome, PortWanted, Unreached
+from ferryman.dataplane.wires.heartbeat import Pace
 from ferryman.dataplane.wires.link import Link
 from ferryman.dataplane.wires.pool import Pool
 from ferryman.dataplane.wires.wire import Wire
@@ -37,6 +39,9 @@ _TEXTS = {
 
 
 _STOPPED = "ferry stops"
+
+HANGS = 1.0
+"""Seconds after which a handshake that has come to nothing may hang."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,8 @@ class Cluster:
         self._wall = wall
         self._scratch = scratch
         self._link = Link(loop, settings, emit, wall)
+        self._pace = Pace()
+        self._trouble = False  # the last that was heard of the API server
         self._pool = pool or Pool()
         self._numbers = itertools.count(1)
         self._dials: dict[int, _Asked] = {}
@@ -142,6 +149,18 @@ class Cluster:
         """The clock jumped: every wire has to answer now."""
         for wire in list(self._wires.values()):
             wire.suspect()
+        self._decide()  # whoever waits need not wait for the answers
+
+    def reachable(self) -> None:
+        """Somebody else got through to the API server: try what was put off, and anew what hangs
+        since before (a SYN that got lost is said again late).
+        """
+        self._pool.reachable()
+        before = self._loop.now() - HANGS
+        for number in [n for n, h in self._handshakes.items() if h.began < before]:
+            self._handshakes.pop(number).cancel()
+            self._pool.withdrawn(number, per_dial=self._pool.per_dial)
+        self._decide()
 
     def counts(self) -> Counts:
         """What there is; may be called from another thread."""
@@ -185,10 +204,19 @@ class Cluster:
             self._pool.ended(wire.number, self._loop.now(), lingered=lingered)
         self._decide()
 
-    def lost(self, wire: Wire, why: str, *, clean: bool) -> None:
+    def doubts(self, wire: Wire) -> None:
+        self._pool.doubts(wire.number, doubted=True)
+
+    def trusts(self, wire: Wire) -> None:
+        self._pool.doubts(wire.number, doubted=False)
+        self._decide_if_waiting()
+
+    def lost(self, wire: Wire, why: str, *, clean: bool, silence: float) -> None:
         self._wires.pop(wire.number, None)
         self._pool.lost(wire.number)
+        self._pace.closed(self._loop.now(), silence)
         if not clean:
+            self._trouble = True
             self._emit(WireLost(self._link.settings.key, wire.pod, why))
         self._decide()
 
@@ -240,11 +268,15 @@ class Cluster:
         del self._handshakes[number]
         now = self._loop.now()
         if isinstance(outcome, PortWanted):
-            self._link.spoken = "channels"
             self._pool.withdrawn(number, per_dial=True)
+        elif isinstance(outcome, Unreached):
+            self._failures[pod.uid] = outcome.failure
+            self._trouble = True
+            self._pool.unreached(number, now)
         elif isinstance(outcome, DialFailure):
             self._failures[pod.uid] = outcome
             if outcome.wait:
+                self._trouble = True
                 self._pool.busy(number, now, outcome.wait)
             else:
                 self._pool.failed(number, now)
@@ -258,9 +290,13 @@ class Cluster:
                 outcome.wire,
                 self._scratch,
                 self,
+                self._pace,
             )
             self._wires[number] = wire
             self._pool.opened(number, now, self._link.expires, shareable=outcome.shareable)
+            if self._trouble:
+                self._trouble = False
+                self._emit(ClusterReached(self._link.settings.key))
             self._decide()
             wire.begin(outcome.events)  # v4's may be for the stream that was just opened
             return

@@ -41,7 +41,14 @@ class PortWanted:
     """Only v4 channels may be left to try, and they dial at the upgrade: say which port."""
 
 
-Outcome = Upgraded | PortWanted | DialFailure
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """It failed before it came to the pod: the API server, or what stands before it, is away."""
+
+    failure: DialFailure
+
+
+Outcome = Upgraded | PortWanted | Unreached | DialFailure
 
 
 class Handshake:
@@ -53,15 +60,17 @@ class Handshake:
     def __init__(
         self, link: Link, pod: PodAddress, port: int | None, done: Callable[[Outcome], None]
     ) -> None:
+        self.began = 0.0
         self._link = link
         self._pod = pod
         self._port = port
         self._done: Callable[[Outcome], None] | None = done
-        self._left = [t for t in (link.spoken, *TRANSPORTS) if t]
+        self._left = [t for t in (link.preferred(), *TRANSPORTS) if t]
         self._trying = ""
         self._generation = link.generation
         self._asked = False
         self._failure: DialFailure | None = None
+        self._gateway = False  # it was not the API server that refused last
         self._connecting: Dial | None = None
         self._transport: Transport | None = None
         self._opening: Opening | None = None
@@ -71,6 +80,7 @@ class Handshake:
 
     def start(self) -> None:
         """Begin, in the loop's next turn."""
+        self.began = self._link.loop.now()
         self._link.loop.call_soon(self._start)
 
     def cancel(self) -> None:
@@ -91,7 +101,8 @@ class Handshake:
     def _try_next(self) -> None:
         if not self._left:
             self._link.spoken = ""  # whatever worked once does no more
-            self._finish(self._failure or DialFailure("unavailable", "", delivered=False))
+            failure = self._failure or DialFailure("unavailable", "", delivered=False)
+            self._finish(Unreached(failure) if self._gateway else failure)
             return
         self._trying = self._left.pop(0)
         self._left = [t for t in self._left if t != self._trying]
@@ -108,7 +119,7 @@ class Handshake:
     def _connected(self, result: Transport | DialFailure) -> None:
         self._connecting = None
         if isinstance(result, DialFailure):
-            self._finish(result)
+            self._finish(Unreached(result))
             return
         self._transport = result
         try:
@@ -141,7 +152,7 @@ class Handshake:
                 self._read(transport, opening)
         except (OSError, PeerError) as error:
             text = f"the API server broke off the upgrade: {judgement.brief(str(error))}"
-            self._finish(DialFailure("unavailable", text, delivered=False))
+            self._finish(Unreached(DialFailure("unavailable", text, delivered=False)))
 
     def _write(self, transport: Transport) -> bool:
         """Whether all of the request is out."""
@@ -174,6 +185,7 @@ class Handshake:
         if answer.status == 401 and not self._asked:
             self._need_credential(judgement.brief(answer.message) or "401 Unauthorized")
             return
+        self._gateway = answer.status in judgement.GATEWAY
         # Of several refusals SPDY's is the most telling: v4's have no body.
         if self._failure is None or self._trying != "channels":
             self._failure = judgement.rejected(answer)
@@ -207,7 +219,7 @@ class Handshake:
 
     def _timed_out(self) -> None:
         text = f"API server {self._link.authority}: no answer within {TIMEOUT:.0f} s"
-        self._finish(DialFailure("timeout", text, delivered=False))
+        self._finish(Unreached(DialFailure("timeout", text, delivered=False)))
 
     def _finish(self, outcome: Outcome) -> None:
         done, self._done = self._done, None

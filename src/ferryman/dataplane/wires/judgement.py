@@ -22,6 +22,9 @@ _UNPAIRED = re.compile(r"timed out waiting for streams")
 
 _FEW = 300
 
+GATEWAY = (502, 504)
+"""What stands before the API server says so when that is away."""
+
 
 def refused_in_pod(text: str) -> DialFailure:
     """What the error stream said before the pod did."""

@@ -39,6 +39,9 @@ class Limits:
     dial_timeout: float = 30.0
     spare_backoff: float = 10.0
     """After a failed handshake, before another spare is tried."""
+    first_wait: float = 0.1
+    """After two handshakes in a row that did not even reach the API server; doubled with each."""
+    longest_wait: float = 2.0
 
 
 class Bucket:

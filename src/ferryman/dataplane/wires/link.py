@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ferryman.dataplane.wires.tls import TLSClient, TLSTransport
     from ferryman.protocols.proxy import Proxy
 
+SPOKEN = 300.0
+"""Seconds after which all transports are tried in order again."""
 Connected = Callable[[Transport | DialFailure], None]
 
 CREDENTIALS_TIMEOUT = 30.0
@@ -54,6 +56,7 @@ class Link:
         """Which credential: it grows with every new one."""
         self.spoken = ""
         """The transport that worked last, a name of ``handshake.TRANSPORTS``."""
+        self._spoken_since = 0.0
         self._emit = emit
         self._wall = wall
         self._dialler = Dialler(loop)
@@ -81,9 +84,18 @@ class Link:
             self._tls = made
         return self._tls
 
+    def preferred(self) -> str:
+        """The transport to begin with. One that was fallen back to is not relied on for ever: it
+        may have been a gateway's bad minute that kept the better ones away.
+        """
+        if self.loop.now() - self._spoken_since >= SPOKEN:
+            self.spoken, self._spoken_since = "", self.loop.now()
+        return self.spoken
+
     def remember(self, spoken: str, transport: Transport) -> None:
         """An upgrade worked: the next one begins where this one ended."""
-        self.spoken = spoken
+        if spoken != self.spoken:
+            self.spoken, self._spoken_since = spoken, self.loop.now()
         if self._tls is not None:
             self._tls.remember(_as_tls(transport))
 

@@ -38,7 +38,9 @@ class Pool:
         self._wires: dict[int, WireBook] = {}
         self._dials: dict[int, PodBook] = {}
         self._opening = 0
-        self._busy_until = 0.0
+        self._busy_until = 0.0  # as the server asked
+        self._retry_at = 0.0  # as we decided
+        self._unreached = 0  # handshakes in a row that did not even reach the server
         self._next = 1
         self._actions: list[Action] = []
 
@@ -79,6 +81,7 @@ class Pool:
         found = self._wires[wire]
         found.open = True
         found.pod.failing = False
+        self._unreached = 0
         self._opening -= 1
         found.used = now
         age = self.limits.age * (1 + self.limits.spread * (2 * self._draw() - 1))
@@ -104,6 +107,31 @@ class Pool:
         else:
             pod.failing = any(not w.open for w in pod.wires.values())
             pod.failed = not pod.failing
+
+    def unreached(self, wire: int, now: float) -> None:
+        """A handshake failed before it came to the pod: no other would fare better. They are tried
+        one at a time, and less and less often, however many wait.
+        """
+        if wire in self._wires:
+            if self._unreached:  # once may be chance
+                wait = self.limits.first_wait * 2 ** min(self._unreached - 1, 16)
+                wait = min(wait, self.limits.longest_wait)
+                self._retry_at = now + wait * (0.5 + self._draw() / 2)
+            self._unreached += 1
+        self.failed(wire, now)
+
+    def reachable(self) -> None:
+        """Somebody else got through to the server: there is no reason to wait."""
+        self._retry_at = 0.0
+        self._unreached = 0
+        for pod in self._pods.values():
+            pod.spare_after = 0.0
+
+    def doubts(self, wire: int, *, doubted: bool) -> None:
+        """An open wire may be dead: nothing new on it, until it has answered."""
+        found = self._wires.get(wire)
+        if found is not None:
+            found.doubted = doubted
 
     def busy(self, wire: int, now: float, wait: float) -> None:
         """A handshake was put off (429, 503) for ``wait`` seconds, and with it all others."""
@@ -247,17 +275,23 @@ class Pool:
     def _takers(self, pod: PodBook, now: float) -> Iterator[WireBook]:
         limit = self.limits.lingering
         for wire in pod.wires.values():
-            if wire.open and wire.dial is None and now < wire.retires and wire.lingering < limit:
+            usable = wire.open and wire.dial is None and not wire.doubted
+            if usable and now < wire.retires and wire.lingering < limit:
                 yield wire
 
     def _must_share(self, pod: PodBook, since: float, now: float) -> bool:
         return (
             pod.failed
             or pod.failing
-            or now < self._busy_until
+            or now < self._put_off
             or now >= since + self.limits.patience
             or self._full(pod)
         )
+
+    @property
+    def _put_off(self) -> float:
+        """When the next handshake may begin."""
+        return max(self._busy_until, self._retry_at)
 
     def _full(self, pod: PodBook) -> bool:
         if len(pod.wires) >= self.limits.pod_wires:
@@ -293,7 +327,8 @@ class Pool:
     def _may_open(self, pod: PodBook, now: float) -> bool:
         return (
             not pod.failing
-            and now >= self._busy_until
+            and now >= self._put_off
+            and not (self._unreached and self._opening)
             and self._opening < self.limits.handshakes
             and not self._full(pod)
             and self._bucket.ready_at(now) <= now
@@ -361,8 +396,8 @@ class Pool:
             yield pod.oldest + self.limits.dial_timeout
             if now < pod.oldest + self.limits.patience:
                 yield pod.oldest + self.limits.patience
-            if now < self._busy_until:
-                yield self._busy_until
+            if now < self._put_off:
+                yield self._put_off
             elif self._bucket.ready_at(now) > now:
                 yield self._bucket.ready_at(now)
         spare = self._spare(pod, now)

@@ -71,8 +71,16 @@ class Keeper(Protocol):
         """A stream is over."""
         ...
 
-    def lost(self, wire: Wire, why: str, *, clean: bool) -> None:
+    def doubts(self, wire: Wire) -> None:
+        """The wire may be dead: nothing new on it until it has answered."""
+        ...
+
+    def trusts(self, wire: Wire) -> None:
+        """It has."""
+        ...
+
+    def lost(self, wire: Wire, why: str, *, clean: bool, silence: float) -> None:
         """The wire is over, its streams will be told; ``clean`` if nobody used it and the server
-        said why.
+        said why. Nothing had come for ``silence`` seconds.
         """
         ...

@@ -14,7 +14,7 @@ from collections import deque
 from ferryman.dataplane.contract import READ, WRITE
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.wires import judgement
-from ferryman.dataplane.wires.heartbeat import DEADLINE, Heartbeat
+from ferryman.dataplane.wires.heartbeat import DEADLINE, Heartbeat, Pace
 from ferryman.dataplane.wires.roles import Keeper
 from ferryman.dataplane.wires.stream import StreamSide
 from ferryman.dataplane.wires.transport import Transport
@@ -48,6 +48,7 @@ class Wire:
         machine: ClientWire,
         scratch: memoryview,
         keeper: Keeper,
+        pace: Pace | None = None,
     ) -> None:
         self.number = number
         self.pod = pod
@@ -60,7 +61,8 @@ class Wire:
         self._keeper = keeper
         self._streams: dict[int, StreamSide] = {}
         self._live = 0
-        self._heartbeat = Heartbeat(loop.now())
+        self._heartbeat = Heartbeat(loop.now(), pace)
+        self._doubted = False
         self._timer: Timer | None = None
         self._out: deque[memoryview | bytes | bytearray] = deque()
         self._out_size = 0  # of _out
@@ -96,6 +98,8 @@ class Wire:
 
     def suspect(self) -> None:
         """Ask for a sign of life now, with the usual deadline."""
+        self._doubted = True
+        self._keeper.doubts(self)
         self._heartbeat.suspect(self.loop.now())
         self._beat()
 
@@ -217,8 +221,7 @@ class Wire:
                 gone = event
                 break
             if isinstance(event, multiplex.Pong):
-                self._heartbeat.answered()
-                self._arm()
+                self._answered()
                 continue
             stream = streams.get(event.pair)
             if stream is None:
@@ -339,6 +342,13 @@ class Wire:
 
     # -- signs of life --
 
+    def _answered(self) -> None:
+        self._heartbeat.answered()
+        self._arm()
+        if self._doubted:
+            self._doubted = False
+            self._keeper.trusts(self)
+
     def _beat(self) -> None:
         self._stop_timer()
         if self._closed:
@@ -380,7 +390,8 @@ class Wire:
             return
         self._shut()
         used = any(stream.attached for stream in self._streams.values())
-        self._keeper.lost(self, why, clean=clean and not used)
+        silence = self._heartbeat.silence(self.loop.now())
+        self._keeper.lost(self, why, clean=clean and not used, silence=silence)
         self._tell_streams(why)
 
     def _shut(self) -> None:

@@ -82,6 +82,11 @@ class Wires:
         for cluster in self._clusters.values():
             cluster.suspect()
 
+    def reachable(self) -> None:
+        """Somebody else got through to the API servers: no handshake need wait."""
+        for cluster in self._clusters.values():
+            cluster.reachable()
+
     def counts(self) -> Mapping[str, Counts]:
         """What there is, by cluster; may be called from another thread."""
         return {key: cluster.counts() for key, cluster in list(self._clusters.items())}
