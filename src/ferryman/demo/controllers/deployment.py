@@ -4,45 +4,38 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ferryman.api.client import ObjectClient
 from ferryman.api.resource import Name
 from ferryman.api.status import AlreadyExists, NotFound
 from ferryman.demo.controllers.deployment_plan import REVISION, Plan, plan
 from ferryman.demo.controllers.objects import owned_by
-from ferryman.demo.events import Recorder
+from ferryman.demo.controllers.reconciler import Reconciler
 from ferryman.demo.kinds import DEPLOYMENTS, REPLICA_SETS
 from ferryman.reconcile import Result
-from ferryman.runtime.clock import Clock
 
 COMPONENT = "deployment-controller"
 
 
-class DeploymentReconciler:
-    """Reads live, because a plan made of what a cache saw may do everything twice."""
-
-    def __init__(self, client: ObjectClient, clock: Clock, recorder: Recorder) -> None:
-        self._client = client
-        self._clock = clock
-        self._recorder = recorder
+class DeploymentReconciler(Reconciler):
+    """Its requests are deployments."""
 
     async def reconcile(self, name: Name) -> Result | None:
         """Make one deployment's replica sets what they should be next."""
         try:
-            deployment = await self._client.get(DEPLOYMENTS, name.name, name.namespace)
+            deployment = await self.client.get(DEPLOYMENTS, name.name, name.namespace)
         except NotFound:
             return None
-        listed = await self._client.list(REPLICA_SETS, name.namespace)
-        todo = plan(deployment, owned_by(listed.items, deployment), self._clock.now())
+        listed = await self.client.list(REPLICA_SETS, name.namespace)
+        todo = plan(deployment, owned_by(listed.items, deployment), self.clock.now())
         await self._act(todo, name)
         for event in todo.events:
-            await self._recorder.record(COMPONENT, deployment, "ScalingReplicaSet", event)
+            await self.recorder.record(COMPONENT, deployment, "ScalingReplicaSet", event)
         have = (deployment["metadata"].get("annotations") or {}).get(REVISION, "0")
         if todo.revision != have and "deletionTimestamp" not in deployment["metadata"]:
             change = {"metadata": {"annotations": {REVISION: todo.revision}}}
-            await self._client.patch(
+            await self.client.patch(
                 DEPLOYMENTS, name.name, "merge", change, name.namespace, manager=COMPONENT
             )
-        await self._client.apply_status(
+        await self.client.apply_status(
             DEPLOYMENTS, name.name, todo.status, name.namespace, manager=COMPONENT
         )
         return None
@@ -50,16 +43,16 @@ class DeploymentReconciler:
     async def _act(self, todo: Plan, name: Name) -> None:
         if todo.create is not None:
             with suppress(AlreadyExists):
-                await self._client.create(REPLICA_SETS, todo.create, manager=COMPONENT)
+                await self.client.create(REPLICA_SETS, todo.create, manager=COMPONENT)
         for replica_set in {*todo.scale, *todo.annotations}:
             change: dict[str, object] = {}
             if replica_set in todo.scale:
                 change["spec"] = {"replicas": todo.scale[replica_set]}
             if replica_set in todo.annotations:
                 change["metadata"] = {"annotations": dict(todo.annotations[replica_set])}
-            await self._client.patch(
+            await self.client.patch(
                 REPLICA_SETS, replica_set, "merge", change, name.namespace, manager=COMPONENT
             )
         for replica_set in todo.delete:
             with suppress(NotFound):
-                await self._client.delete(REPLICA_SETS, replica_set, name.namespace)
+                await self.client.delete(REPLICA_SETS, replica_set, name.namespace)

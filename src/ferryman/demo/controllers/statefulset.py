@@ -4,41 +4,34 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ferryman.api.client import ObjectClient, Preconditions
 from ferryman.api.resource import Name, Object
-from ferryman.api.status import AlreadyExists, NotFound, StaleVersion
+from ferryman.api.status import AlreadyExists, NotFound
 from ferryman.demo.controllers.objects import owned_by, pod_of
+from ferryman.demo.controllers.reconciler import Reconciler
 from ferryman.demo.controllers.statefulset_plan import INDEX, POD_NAME, REVISION, plan
-from ferryman.demo.events import Recorder
 from ferryman.demo.kinds import PODS, STATEFUL_SETS
 from ferryman.reconcile import Result
-from ferryman.runtime.clock import Clock
 
 COMPONENT = "statefulset-controller"
 
 
-class StatefulSetReconciler:
-    """Reads live, as ``deployment`` says."""
-
-    def __init__(self, client: ObjectClient, clock: Clock, recorder: Recorder) -> None:
-        self._client = client
-        self._clock = clock
-        self._recorder = recorder
+class StatefulSetReconciler(Reconciler):
+    """Its requests are stateful sets."""
 
     async def reconcile(self, name: Name) -> Result | None:
         """Take the next step towards one stateful set's pods."""
         try:
-            stateful_set = await self._client.get(STATEFUL_SETS, name.name, name.namespace)
+            stateful_set = await self.client.get(STATEFUL_SETS, name.name, name.namespace)
         except NotFound:
             return None
-        listed = await self._client.list(PODS, name.namespace)
-        todo = plan(stateful_set, owned_by(listed.items, stateful_set), self._clock.now())
+        listed = await self.client.list(PODS, name.namespace)
+        todo = plan(stateful_set, owned_by(listed.items, stateful_set), self.clock.now())
         for ordinal in todo.create:
             await self._create(stateful_set, ordinal, todo.revision)
         for pod in todo.delete:
             await self._delete(stateful_set, pod)
         with suppress(NotFound):
-            await self._client.apply_status(
+            await self.client.apply_status(
                 STATEFUL_SETS, name.name, todo.status, name.namespace, manager=COMPONENT
             )
         return None
@@ -51,19 +44,12 @@ class StatefulSetReconciler:
         pod["spec"].setdefault("hostname", name)
         pod["spec"].setdefault("subdomain", stateful_set["spec"].get("serviceName", ""))
         with suppress(AlreadyExists):  # a pod that is still going away: its end brings us back
-            await self._client.create(PODS, pod, manager=COMPONENT)
+            await self.client.create(PODS, pod, manager=COMPONENT)
             said = f"create Pod {name} in StatefulSet {stateful_set['metadata']['name']} successful"
-            await self._recorder.record(COMPONENT, stateful_set, "SuccessfulCreate", said)
+            await self.recorder.record(COMPONENT, stateful_set, "SuccessfulCreate", said)
 
     async def _delete(self, stateful_set: Object, pod: Object) -> None:
-        meta = pod["metadata"]
-        with suppress(NotFound, StaleVersion):
-            await self._client.delete(
-                PODS,
-                meta["name"],
-                meta["namespace"],
-                preconditions=Preconditions(uid=meta["uid"]),
-            )
+        if await self.delete_pod(pod):
             owner = stateful_set["metadata"]["name"]
-            said = f"delete Pod {meta['name']} in StatefulSet {owner} successful"
-            await self._recorder.record(COMPONENT, stateful_set, "SuccessfulDelete", said)
+            said = f"delete Pod {pod['metadata']['name']} in StatefulSet {owner} successful"
+            await self.recorder.record(COMPONENT, stateful_set, "SuccessfulDelete", said)
