@@ -2,14 +2,19 @@ from typing import Any
 
 import pytest
 
+from ferryman.api.selectors import ALL
 from ferryman.errors import UserError
 from ferryman.kube.targets import (
+    Related,
     Target,
+    looks_at,
     object_selector,
     parse,
     pod_selector,
     pods_of,
     resolve_port,
+    selected,
+    slice_selector,
     target_port,
 )
 
@@ -18,7 +23,11 @@ def pod(name: str, *, labels: dict[str, str] | None = None, owner: str = "", **s
     kind, _, uid = owner.partition(":")
     owners = [{"kind": kind, "uid": uid, "name": "x", "controller": True}] if owner else []
     meta = {"name": name, "namespace": "ns", "labels": labels or {}, "ownerReferences": owners}
-    return {"kind": "Pod", "metadata": meta, "spec": spec}
+    return {"kind": "Pod", "metadata": {**meta, "uid": f"uid-{name}"}, "spec": spec}
+
+
+def names(pods: list[Any]) -> list[str]:
+    return [p["metadata"]["name"] for p in pods]
 
 
 def service(
@@ -48,6 +57,16 @@ def workload(kind: str, labels: dict[str, str] | None, uid: str = "u1") -> Any:
         ("statefulsets.apps/cache", "statefulset/cache"),
         ("svc/web", "service/web"),
         ("services/web", "service/web"),
+        ("rs/web-7f", "replicaset/web-7f"),
+        ("ds/agent", "daemonset/agent"),
+        ("job/migrate", "job/migrate"),
+        ("jobs.batch/migrate", "job/migrate"),
+        ("cj/nightly", "cronjob/nightly"),
+        ("cronjobs.v1.batch/nightly", "cronjob/nightly"),
+        ("rc/old", "replicationcontroller/old"),
+        ("Rollout/web", "rollout/web"),
+        ("rollouts.argoproj.io/web", "rollouts.argoproj.io/web"),
+        ("service.serving.knative.dev/web", "service.serving.knative.dev/web"),
     ],
 )
 def test_a_target_is_named_as_in_kubectl(text: str, means: str) -> None:
@@ -59,9 +78,12 @@ def test_a_target_is_named_as_in_kubectl(text: str, means: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("deploi/web", 'the server doesn\'t have a resource type "deploi"', "did you mean deploy?"),
-        ("node/a", 'the server doesn\'t have a resource type "node"', ""),
-        ("deploy.batch/web", 'the server doesn\'t have a resource type "deploy.batch"', ""),
+        (
+            "de ploy/web",
+            'the server doesn\'t have a resource type "de ploy"',
+            "did you mean deploy?",
+        ),
+        ("?/web", 'the server doesn\'t have a resource type "?"', "known are pod, deployment"),
         ("pod/a/b", "arguments in resource/name form may not have more than one slash", ""),
         ("pod/", "arguments in resource/name form must have a single resource and name", ""),
         ("/a", "arguments in resource/name form must have a single resource and name", ""),
@@ -85,13 +107,51 @@ def test_the_target_and_its_pods_are_selected_by_the_server() -> None:
     assert by_name.field_text == "metadata.name=web-0"
 
 
-def test_a_service_without_selector_is_refused_in_kubectls_words() -> None:
-    with pytest.raises(UserError) as error:
-        pod_selector(Target("service", "ns", "noselector"), service())
-    assert str(error.value) == (
-        "cannot attach to *v1.Service: invalid service 'noselector': "
-        "Service is defined without a selector"
+def test_a_service_that_leads_out_of_the_cluster_is_refused_with_a_remedy() -> None:
+    external = service()
+    external["spec"] |= {"type": "ExternalName", "externalName": "db.example"}
+    with pytest.raises(
+        UserError, match=r"leads to db\.example, which is no pod; use `ferry relay`"
+    ):
+        pod_selector(Target("service", "ns", "example-go"), external)
+
+
+def slices(*endpoints: Any, ports: Any = ()) -> Related:
+    return Related(slices=({"endpoints": list(endpoints), "ports": list(ports)},))
+
+
+def test_a_service_without_selector_leads_where_its_endpoint_slices_say() -> None:
+    target, bare = Target("service", "ns", "example-go"), service({"name": "web", "port": 80})
+    assert pod_selector(target, bare) == ALL
+    assert looks_at(target, bare) == "slices"
+    assert slice_selector(target).label_text == "kubernetes.io/service-name=example-go"
+    pods = [pod("in"), pod("out")]
+    related = slices(
+        {"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "uid": "uid-in"}},
+        {"addresses": ["192.0.2.1"]},
+        {"targetRef": {"kind": "Node", "uid": "uid-out"}},
+        ports=[{"name": "other", "port": 1}, {"name": "web", "port": 8000}],
     )
+    assert names(pods_of(target, bare, pods, related)) == ["in"]
+    assert names(pods_of(target, bare, pods)) == []
+    assert resolve_port(bare, pods[0], 80, related) == 8000
+    assert resolve_port(bare, pods[0], "web", related) == 8000
+    assert resolve_port(bare, pods[0], 80) == 80
+
+
+def test_pods_are_selected_by_labels_alone() -> None:
+    target = selected("app=web,tier in (a,b)", "ns")
+    assert str(target) == "pods with app=web,tier in (a,b)"
+    nothing: Any = {"metadata": {}}
+    assert pod_selector(target, nothing).label_text == "app=web,tier in (a,b)"
+    pods = [pod("a", labels={"app": "web", "tier": "a"}, owner="Job:j"), pod("c", labels=WEB)]
+    assert names(pods_of(target, nothing, pods)) == ["a"]
+
+
+@pytest.mark.parametrize("labels", ["", " ", "a b", "a=b=c"])
+def test_what_is_no_selector_is_refused(labels: str) -> None:
+    with pytest.raises(UserError):
+        selected(labels, "ns")
 
 
 def test_a_workload_without_selector_never_selects_the_whole_namespace() -> None:
@@ -107,17 +167,78 @@ PODS = [
     pod("an-orphan", labels=WEB),
     pod("other", labels={"app": "db"}, owner="ReplicaSet:rs1"),
 ]
-REPLICA_SET = {
-    "metadata": {"uid": "rs1", "ownerReferences": [{"uid": "u1", "controller": True}]},
-}
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        ("replicaset", "ReplicaSet"),
+        ("daemonset", "DaemonSet"),
+        ("job", "Job"),
+        ("statefulset", "StatefulSet"),
+    ],
+)
+def test_what_owns_its_pods_has_those_and_no_others(kind: str, made: str) -> None:
+    pods = [*PODS, pod("its-own", labels=WEB, owner=f"{made}:u1")]
+    found = pods_of(Target(kind, "ns", "web"), workload(made, WEB), pods)
+    assert names(found) == ["an-orphan", "its-own"]
+
+
+def test_a_replication_controllers_selector_is_plain() -> None:
+    target = Target("replicationcontroller", "ns", "web")
+    controller = {**workload("ReplicationController", None), "spec": {"selector": WEB}}
+    assert pod_selector(target, controller).label_text == "app=web"
+    mine = pod("mine", labels=WEB, owner="ReplicationController:u1")
+    assert names(pods_of(target, controller, [*PODS, mine])) == ["an-orphan", "mine"]
+
+
+def owned(kind: str, name: str, owner: str, created: str = "") -> Any:
+    """An owner, which has the uid of its name and an owner itself."""
+    return {
+        "kind": kind,
+        "metadata": {
+            "uid": name,
+            "name": name,
+            "creationTimestamp": created,
+            "ownerReferences": [{"uid": owner, "controller": True}] if owner else [],
+        },
+    }
+
+
+def test_any_kind_has_the_pods_that_descend_from_it() -> None:
+    target, rollout = Target("rollout", "ns", "web"), workload("Rollout", None)
+    assert pod_selector(target, rollout) == ALL
+    assert looks_at(target, rollout) == "owners"
+    pods = [pod("far", owner="ReplicaSet:rs1"), pod("near", owner="Rollout:u1"), *PODS[1:]]
+    related = Related(owners={"rs1": owned("ReplicaSet", "rs1", "u1")})
+    assert names(pods_of(target, rollout, pods, related)) == ["far", "near", "other"]
+    assert names(pods_of(target, rollout, pods)) == ["near"]
+
+
+def test_owners_that_own_each_other_end_the_search() -> None:
+    circle = {"a": owned("A", "a", "b"), "b": owned("B", "b", "a")}
+    target, rollout = Target("rollout", "ns", "web"), workload("Rollout", None)
+    assert pods_of(target, rollout, [pod("x", owner="A:a")], Related(owners=circle)) == []
+
+
+def test_a_cron_jobs_pods_are_those_of_its_newest_job() -> None:
+    target, cron_job = Target("cronjob", "ns", "web"), workload("CronJob", None)
+    jobs = {
+        "j1": owned("Job", "j1", "u1", "2026-01-01T00:00:00Z"),
+        "j3": owned("Job", "j3", "u1", "2026-01-01T02:00:00Z"),
+        "j2": owned("Job", "j2", "u1", "2026-01-01T01:00:00Z"),
+        "j9": owned("Job", "j9", "another", "2026-01-01T09:00:00Z"),
+    }
+    pods = [pod(f"of-{job}-{n}", owner=f"Job:{job}") for job in jobs for n in (1, 2)]
+    found = pods_of(target, cron_job, pods, Related(owners=jobs))
+    assert names(found) == ["of-j3-1", "of-j3-2"]
+    assert pods_of(target, cron_job, pods) == []
 
 
 def test_a_deployments_pods_are_those_of_its_replica_sets() -> None:
     target, deployment = Target("deployment", "ns", "web"), workload("Deployment", WEB)
-    exact = pods_of(target, deployment, PODS, [REPLICA_SET])
-    assert [p["metadata"]["name"] for p in exact] == ["mine", "an-orphan"]
-    by_labels = pods_of(target, deployment, PODS)
-    assert [p["metadata"]["name"] for p in by_labels] == ["mine", "a-strangers", "an-orphan"]
+    found = pods_of(target, deployment, PODS)  # the ReplicaSets themselves are not read
+    assert names(found) == ["mine", "a-strangers", "an-orphan"]
 
 
 def test_a_statefulsets_pods_are_its_own() -> None:

@@ -20,8 +20,9 @@ from ferryman.apiclient.http_client import HttpClient
 from ferryman.controllers.relay.reconciler import Cluster, RelayController
 from ferryman.daemon import clockjumps
 from ferryman.daemon.credentials import CredentialKeeper
-from ferryman.dataplane.contract import Event, NeedCredentials
+from ferryman.dataplane.contract import ClusterReached, Event, NeedCredentials, WireLost
 from ferryman.dataplane.threaded import ThreadedDataPlane
+from ferryman.kube.kinds import Kinds
 from ferryman.runtime.clock import Clock, SystemClock
 from ferryman.store.memory import MemoryStore
 
@@ -63,12 +64,17 @@ async def _run(
 ) -> None:
     async with asyncio.TaskGroup() as group:
         keeper = CredentialKeeper(access, parts.dataplane, parts.clock, group)
-        cluster = Cluster(client, access.namespace, keeper.introduce)
+        kinds = Kinds(client.get_raw, parts.clock)
+        cluster = Cluster(client, access.namespace, keeper.introduce, kinds)
         controller = RelayController(
             parts.relays, parts.dataplane, {access.context_name: cluster}, parts.clock
         )
 
+        client.when_reached(parts.dataplane.reachable)
+
         def hear(event: Event) -> None:
+            if isinstance(event, WireLost | ClusterReached):
+                client.suspect()  # idle connections may be as dead
             controller.happened(event)
             if isinstance(event, NeedCredentials):
                 keeper.renew()

@@ -14,7 +14,14 @@ from ferryman.dataplane.contract import Endpoint, PodAddress
 from ferryman.errors import UserError
 from ferryman.kube.documented import documented_port
 from ferryman.kube.pods import Judged, State, rank, running
-from ferryman.kube.targets import Target, container_port, pods_of, target_port
+from ferryman.kube.targets import (
+    NOTHING_RELATED,
+    Related,
+    Target,
+    container_port,
+    pods_of,
+    target_port,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +59,16 @@ def resolve(
     target_object: Object,
     pods: Iterable[Object],
     port: int | str,
-    replica_sets: Iterable[Object] | None = None,
+    related: Related = NOTHING_RELATED,
 ) -> Resolution:
     """Where ``port`` of the target leads.
 
     Raises UserError if no pod could help: the service has no such port, or has no selector. A
     port that one pod lacks (during a rollout that renames it) only concerns that pod.
     """
-    wanted = target_port(target_object, port)
-    judged = rank(pods_of(target, target_object, pods, replica_sets))
-    if target.kind == "pod":
+    wanted = target_port(target_object, port, related)
+    judged = rank(pods_of(target, target_object, pods, related))
+    if target.belonging == "Itself":
         judged = [_asked_for_by_name(j) for j in judged]
     return _resolution(cluster, judged, wanted, 0)
 

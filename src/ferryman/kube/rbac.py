@@ -63,9 +63,11 @@ def needed(target: Target) -> tuple[Rule, ...]:
     pods = Rule(("get", "list", "watch"), "pods", "", target.namespace)
     wires = Rule(("get", "create"), "pods/portforward", "", target.namespace)
     resource = target.resource
-    if target.kind == "pod":
+    if target.kind == "pod" or resource is None:
         return (pods, wires)
     own = Rule(("get", "list", "watch"), resource.plural, resource.group, target.namespace)
+    if target.kind == "cronjob":
+        return (own, Rule(("get",), "jobs", "batch", target.namespace), pods, wires)
     return (own, pods, wires)
 
 

@@ -121,9 +121,34 @@ INVALID = [
         ["spec.target.workload.name"],
     ),
     (
-        "another kind of workload",
-        one(target={"workload": {"kind": "job", "name": "x"}}),
+        "what is no kind",
+        one(target={"workload": {"kind": "no kind", "name": "x"}}),
         ["spec.target.workload.kind"],
+    ),
+    (
+        "a workload without a name",
+        one(target={"workload": {"kind": "rollout.argoproj.io"}}),
+        ["spec.target.workload.name"],
+    ),
+    (
+        "a selector and a name",
+        one(target={"workload": {"kind": "pod", "name": "x", "selector": "a=b"}}),
+        ["spec.target.workload.selector"],
+    ),
+    (
+        "a selector of something else than pods",
+        one(target={"workload": {"kind": "service", "selector": "a=b"}}),
+        ["spec.target.workload.kind"],
+    ),
+    (
+        "a selector that is none",
+        one(target={"workload": {"kind": "pod", "selector": "a b"}}),
+        ["spec.target.workload.selector"],
+    ),
+    (
+        "a selector of everything",
+        one(target={"workload": {"kind": "pod", "selector": " "}}),
+        ["spec.target.workload.selector"],
     ),
     ("a bad address", one(target={"address": "nope"}), ["spec.target.address"]),
     (

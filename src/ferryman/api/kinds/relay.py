@@ -7,6 +7,7 @@ status. The structs below are its fields; their defaults and limits make the sch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from ferryman.api.durations import parse_duration
 from ferryman.api.openapi import object_schema
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
+from ferryman.api.selectors import parse_labels
 from ferryman.api.status import Cause
 from ferryman.api.tables import age, condition_cell
 from ferryman.api.validation import bad, duplicate, forbidden, port_name, port_number, required
@@ -28,10 +30,10 @@ from ferryman.errors import UserError
 RELAYS = Resource("ferryman.dev", "v1alpha1", "relays", "Relay", namespaced=False)
 
 Balance = Literal["Newest", "RoundRobin", "LeastConnections"]
-WorkloadKind = Literal["pod", "deployment", "statefulset", "replicaset", "daemonset", "service"]
 EndpointState = Literal["Active", "Unready", "Draining"]
 
 Duration = Annotated[str, Meta(extra_json_schema={"format": "duration"})]
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9.-]{1,253})?")
 _LIST_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 _LIST_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 _ATOMIC = {"x-kubernetes-list-type": "atomic"}
@@ -79,8 +81,17 @@ class Workload(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=
     namespace: Annotated[
         str, Meta(description="The namespace of the kubeconfig's context by default.")
     ] = ""
-    kind: WorkloadKind
-    name: str
+    kind: Annotated[
+        str,
+        Meta(
+            description="pod, deployment, service, …, or any kind that owns pods; short names and "
+            "groups (rollouts.argoproj.io) as in kubectl."
+        ),
+    ]
+    name: str = ""
+    selector: Annotated[
+        str, Meta(description="Instead of a name, with kind pod: labels, such as app=web.")
+    ] = ""
 
 
 class Discovery(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -261,12 +272,32 @@ def _target_causes(target: Target) -> Iterator[Cause]:
         yield required("spec.target", "one of workload, discovery and address")
     for name in given[1:]:
         yield forbidden(f"spec.target.{name}", f"may not be set together with {given[0]}")
-    if target.workload is not None and not target.workload.name:
-        yield required("spec.target.workload.name")
+    if target.workload is not None:
+        yield from _workload_causes("spec.target.workload", target.workload)
     if target.discovery is not None and not target.discovery.name:
         yield required("spec.target.discovery.name")
     if target.address:
         yield from _address_causes("spec.target.address", target.address)
+
+
+def _workload_causes(at: str, workload: Workload) -> Iterator[Cause]:
+    if not _KIND.fullmatch(workload.kind):
+        yield bad(f"{at}.kind", workload.kind, "must be a kind's name, such as deployment")
+    if not workload.selector:
+        if not workload.name:
+            yield required(f"{at}.name")
+        return
+    if workload.name:
+        yield forbidden(f"{at}.selector", "may not be set together with name")
+    if workload.kind != "pod":
+        yield bad(f"{at}.kind", workload.kind, "must be pod where there is a selector")
+    try:
+        empty = not parse_labels(workload.selector)
+    except UserError as error:
+        yield bad(f"{at}.selector", workload.selector, error.hint or error.message)
+    else:
+        if empty:
+            yield bad(f"{at}.selector", workload.selector, "must select by something")
 
 
 def _port_causes(spec: RelaySpec) -> Iterator[Cause]:
@@ -331,7 +362,9 @@ def _address_causes(at: str, text: str) -> Iterator[Cause]:
 
 def _target_text(relay: Object) -> str:
     target = relay.get("spec", {}).get("target", {})
-    if workload := target.get("workload"):
+    if (workload := target.get("workload")) and workload.get("selector"):
+        return f"pods with {workload['selector']}"
+    if workload:
         return f"{workload.get('kind', '')}/{workload.get('name', '')}"
     if discovery := target.get("discovery"):
         return f"discovery/{discovery.get('name', '')}"

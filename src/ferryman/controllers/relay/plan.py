@@ -25,7 +25,7 @@ from ferryman.api.kinds.relay import (
     Workload,
 )
 from ferryman.api.kinds.relay import Target as RelayTarget
-from ferryman.api.resource import Object
+from ferryman.api.resource import Object, Resource
 from ferryman.api.status import Forbidden, Unauthorized
 from ferryman.controllers.relay.claims import binds, listener_of
 from ferryman.dataplane.contract import (
@@ -42,10 +42,14 @@ from ferryman.errors import FerrymanError, UserError
 from ferryman.kube import rbac
 from ferryman.kube.dialspec import Resolution, resolve, resolve_found
 from ferryman.kube.targets import (
+    NOTHING_RELATED,
+    Related,
     Target,
+    UnknownKind,
     parse_kind,
     pod_selector,
     resolve_port,
+    template_of,
 )
 
 
@@ -55,7 +59,8 @@ class Seen:
 
     ``synced`` says whether everything was read at least once; ``error`` why it cannot be read
     now, in which case the rest is what was known before. ``cluster`` is the context that a
-    discovery's pods are in.
+    discovery's pods are in; ``related`` is what else decides which pods are the target's, and
+    ``resource`` what kind a target turned out to be that only the cluster knows.
     """
 
     object: Object | None = None
@@ -63,6 +68,8 @@ class Seen:
     synced: bool = False
     error: FerrymanError | None = None
     cluster: str = ""
+    related: Related = NOTHING_RELATED
+    resource: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,8 @@ class _Verdict:
 
 
 def target_of(workload: Workload) -> Target:
-    """The workload as ``kube`` knows it; UserError for a kind that has no pods (yet)."""
-    return Target(parse_kind(workload.kind), workload.namespace, workload.name)
+    """The workload as ``kube`` knows it; UserError for what cannot be a kind's name."""
+    return Target(parse_kind(workload.kind), workload.namespace, workload.name, workload.selector)
 
 
 def plan(name: str, generation: int, spec: RelaySpec, before: RelayStatus, world: World) -> Plan:
@@ -188,14 +195,16 @@ def _resolve(spec: RelaySpec, port: Port, seen: Seen) -> _Resolved:
             found = resolve_found(seen.cluster, seen.pods, wanted, port.listen.port)
         else:
             workload = target_of(target.workload)
-            found = resolve(target.workload.cluster, workload, seen.object, seen.pods, wanted)
+            found = resolve(
+                target.workload.cluster, workload, seen.object, seen.pods, wanted, seen.related
+            )
     except UserError as error:
         return _Resolved(error=error)
     statuses = tuple(
         EndpointStatus(pod=p.pod, uid=p.uid, port=p.port, state=p.state, reason=p.reason)
         for p in found.places
     )
-    number = found.port or _port_of_template(seen.object, wanted)
+    number = found.port or _port_of_template(seen, seen.object, wanted)
     return _Resolved(found.endpoints, statuses, number, _lacking(found))
 
 
@@ -206,12 +215,11 @@ def _plain(text: str) -> _Resolved:
     return _Resolved((Endpoint(text, address),), (status,), port)
 
 
-def _port_of_template(target_object: Object, wanted: int | str) -> int:
+def _port_of_template(seen: Seen, target_object: Object, wanted: int | str) -> int:
     """The port that the pods to come will have, as far as it can be told without one."""
-    template = (target_object.get("spec") or {}).get("template") or {}
-    pod = {**template, "metadata": target_object["metadata"]}
+    pod = {**template_of(target_object), "metadata": target_object["metadata"]}
     try:
-        return resolve_port(target_object, pod, wanted)
+        return resolve_port(target_object, pod, wanted, seen.related)
     except UserError:
         return 0
 
@@ -292,10 +300,12 @@ def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen
     if spec.target.address:
         return _Verdict(True, "Address", f"{spec.target.address} is dialled at each connection")
     what = _target_text(spec.target)
+    if isinstance(seen.error, UnknownKind):
+        return _Verdict(False, "KindNotFound", str(seen.error))
     if seen.object is None:
         if not seen.synced:
             return _Verdict(None, "Resolving", f"{what} has not been seen yet")
-        return _Verdict(False, "TargetNotFound", _not_found(spec.target))
+        return _Verdict(False, "TargetNotFound", _not_found(spec.target, seen))
     try:
         if spec.target.workload is not None:
             pod_selector(target_of(spec.target.workload), seen.object)
@@ -317,15 +327,16 @@ def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen
 
 def _target_text(target: RelayTarget) -> str:
     if target.workload is not None:
-        return f"{target.workload.kind}/{target.workload.name}"
+        return str(target_of(target.workload))
     return f"discovery/{target.discovery.name}" if target.discovery is not None else ""
 
 
-def _not_found(target: RelayTarget) -> str:
+def _not_found(target: RelayTarget, seen: Seen) -> str:
     """In Kubernetes' words."""
     if target.workload is not None:
-        resource = target_of(target.workload).resource
-        return f'{resource.full_name} "{target.workload.name}" not found'
+        resource = target_of(target.workload).resource or seen.resource
+        kind = resource.full_name if resource is not None else target.workload.kind
+        return f'{kind} "{target.workload.name}" not found'
     name = target.discovery.name if target.discovery is not None else ""
     return f'{KUBERNETES_DISCOVERIES.full_name} "{name}" not found'
 
@@ -337,7 +348,7 @@ def _reason(statuses: tuple[EndpointStatus, ...], state: str) -> str:
 def _reachable(
     name: str, spec: RelaySpec, resolved: Mapping[str, _Resolved], world: World
 ) -> _Verdict:
-    if world.seen.error is not None:
+    if world.seen.error is not None and not isinstance(world.seen.error, UnknownKind):
         return _unreadable(spec, world.seen.error)
     for port, found in resolved.items():
         if trouble := _trouble(name, port, found, world):

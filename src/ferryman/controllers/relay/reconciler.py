@@ -44,6 +44,7 @@ from ferryman.controllers.relay.plan import (
 )
 from ferryman.dataplane.contract import (
     Applied,
+    ClusterReached,
     DialFailed,
     Endpoint,
     Event,
@@ -54,6 +55,7 @@ from ferryman.dataplane.contract import (
     WireLost,
 )
 from ferryman.errors import FerrymanError, UserError
+from ferryman.kube.kinds import Kinds
 from ferryman.kube.targets import Target
 from ferryman.reconcile import Controller, Manager, Result, Watching
 from ferryman.runtime.clock import Clock
@@ -62,8 +64,10 @@ from ferryman.runtime.tasks import Tasks
 MANAGER = "relay-controller"
 COUNT = 10.0
 """Seconds between two writes of connection counts."""
-SUSPECT_AGAIN = 10.0
-"""Seconds between two doubts about the watches: many wires are lost at once."""
+SUSPECT_AGAIN, REACHED_AGAIN = 10.0, 1.0
+"""Seconds between two doubts about the watches, because a wire was lost (many are lost at once),
+or because one could be opened again.
+"""
 BIND_AGAIN = 2.0
 """Seconds until an address that somebody else has is tried again."""
 _Key = tuple[str, Target | str]
@@ -95,12 +99,14 @@ class Cluster:
     """A cluster that relays may name: its API, and the namespace of its kubeconfig context.
 
     ``introduce`` tells the data plane how to reach the cluster's pods; it is called once, before
-    the first of them becomes an endpoint, and again if it raised.
+    the first of them becomes an endpoint, and again if it raised. Without ``kinds`` its targets
+    can only be of the kinds that everybody knows.
     """
 
     client: ObjectClient
     namespace: str
     introduce: Callable[[], Awaitable[None]]
+    kinds: Kinds | None = None
 
 
 @dataclass(slots=True)
@@ -180,12 +186,17 @@ class RelayController:
                 self._controller.queue.add(Name(relay_of(event.listener)))
         elif isinstance(event, Opened) and self._troubles.pop(event.listener, None) is not None:
             self._controller.queue.add(Name(relay_of(event.listener)))
+        elif isinstance(event, ClusterReached):
+            self._suspect_unless(REACHED_AGAIN)  # the watches may wait for their next attempt
         elif isinstance(event, WireLost):
             # Perhaps the network went, and the watches with it, which would not notice for long.
-            now = self._clock.monotonic()
-            if now - self._suspected >= SUSPECT_AGAIN:
-                self._suspected = now
-                self.suspect()
+            self._suspect_unless(SUSPECT_AGAIN)
+
+    def _suspect_unless(self, lately: float) -> None:
+        now = self._clock.monotonic()
+        if now - self._suspected >= lately:
+            self._suspected = now
+            self.suspect()
 
     def suspect(self) -> None:
         """The network may have changed: nothing that is open can be relied on."""
@@ -291,7 +302,8 @@ class RelayController:
 
         cluster, target = key
         if isinstance(target, Target):
-            return Follower(self._clusters[cluster].client, target, changed, self._clock)
+            known = self._clusters[cluster]
+            return Follower(known.client, target, changed, self._clock, known.kinds)
         assert self._discoveries is not None
         return self._discoveries.follow(target, changed)
 
