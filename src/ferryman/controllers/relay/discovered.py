@@ -64,7 +64,7 @@ class Discovered:
             for pod in lease.objects.values()
             if pod["metadata"].get("uid") in self._uids
         )
-        synced = "monitorStartTime" in (found.get("status") or {})
+        synced = "running" in (found.get("status") or {})
         return Seen(
             found,
             pods,

@@ -1,0 +1,1 @@
+"""The Cluster kind's controller: connects, and says what it met."""

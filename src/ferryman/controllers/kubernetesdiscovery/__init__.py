@@ -1,0 +1,1 @@
+"""The KubernetesDiscovery kind's controller: finds pods, keeps a Relay and a view on them."""

@@ -1,0 +1,153 @@
+"""The clusters behind a kubeconfig's contexts, opened when somebody first names them.
+
+A context is one connection for everybody: one HTTP client, one credential keeper, one watch for
+each kind and namespace. Controllers see them as ``Connections``; the Relay's controller as a
+mapping. ``standing`` runs the controllers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ferryman.access.kubeconfig import Access
+from ferryman.apiclient.http_client import HttpClient
+from ferryman.apiclient.sharing import SharedInformers
+from ferryman.controllers.connections import Connection
+from ferryman.controllers.relay.reconciler import Cluster
+from ferryman.daemon.credentials import CredentialKeeper, DataPlane
+from ferryman.kube.kinds import Kinds
+from ferryman.runtime.clock import Clock
+from ferryman.runtime.tasks import Tasks
+
+Load = Callable[[str], Access]
+"""Reads a context from the kubeconfig; an empty name is the current one. Raises UserError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """All that belongs to one context."""
+
+    connection: Connection
+    client: HttpClient
+    keeper: CredentialKeeper
+    cluster: Cluster
+
+
+class Clusters:
+    """Fulfils ``Connections``. ``config_path`` is where ``load`` reads, for people.
+
+    ``group`` runs what renews credentials. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        dataplane: DataPlane,
+        clock: Clock,
+        group: asyncio.TaskGroup,
+        config_path: str = "",
+    ) -> None:
+        self._load = load
+        self._dataplane = dataplane
+        self._clock = clock
+        self._group = group
+        self._config_path = config_path
+        self._opening = asyncio.Lock()
+        self._tasks = Tasks()
+        self._open: dict[str, _Open] = {}
+        self._current = ""
+        self.for_relays: Mapping[str, Cluster] = _ForRelays(self)
+        """Those that are open, the current context's first."""
+
+    async def __aenter__(self) -> Clusters:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Those that are open, the current one first if it is among them."""
+        return tuple(sorted(self._open, key=lambda context: context != self._current))
+
+    def get(self, context: str) -> Connection | None:
+        """One that is open already."""
+        found = self._open.get(context or self._current)
+        return found.connection if found is not None else None
+
+    async def open(self, context: str) -> Connection:
+        """The connection of a context; nothing is asked of its cluster yet.
+
+        Raises UserError if the kubeconfig has no such context, or it is of no use.
+        """
+        async with self._opening:  # two that ask at a time get the same
+            found = self.get(context)
+            if found is not None:
+                return found
+            access = await asyncio.to_thread(self._load, context)
+            if not context:
+                self._current = access.context_name
+            opened = self._open.get(access.context_name) or self._opened(access)
+            self._open[access.context_name] = opened
+            return opened.connection
+
+    def cluster(self, context: str) -> Cluster | None:
+        """A cluster that is open, as the Relay's controller wants it."""
+        found = self._open.get(context)
+        return found.cluster if found is not None else None
+
+    def renew(self, context: str) -> None:
+        """The data plane's credential for a context was refused."""
+        if found := self._open.get(context):
+            found.keeper.renew()
+
+    def suspect(self) -> None:
+        """The network may have changed, or the machine slept: nothing open can be relied on."""
+        for opened in self._open.values():
+            opened.client.suspect()
+            opened.connection.informers.suspect()
+
+    async def close(self) -> None:
+        """End every watch and close every connection."""
+        await self._tasks.close()
+        for opened in self._open.values():
+            await opened.client.close()
+        self._open.clear()
+
+    def _opened(self, access: Access) -> _Open:
+        client = HttpClient(access)
+        keeper = CredentialKeeper(access, self._dataplane, self._clock, self._group)
+        connection = Connection(
+            access.context_name,
+            access.cluster_name,
+            access.namespace,
+            self._config_path,
+            client,
+            SharedInformers(client, self._clock, self._tasks),
+            client.get_raw,
+        )
+        kinds = Kinds(client.get_raw, self._clock)
+        return _Open(
+            connection, client, keeper, Cluster(client, access.namespace, keeper.introduce, kinds)
+        )
+
+
+class _ForRelays(Mapping[str, Cluster]):
+    """The same clusters, as a mapping."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+
+    def __getitem__(self, context: str) -> Cluster:
+        found = self._clusters.cluster(context)
+        if found is None:
+            raise KeyError(context)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clusters.contexts)
+
+    def __len__(self) -> int:
+        return len(self._clusters.contexts)

@@ -1,0 +1,148 @@
+"""The controllers that stand over a store of objects for as long as a daemon lives.
+
+``standing`` runs the controllers of Relay and of Tilt's kinds, and the garbage collector, over any
+ObjectClient that has these kinds; what they know of clusters comes from ``clusters``. It is what
+a daemon runs beside its API; ``wiring`` is the smaller set for one forward in the foreground.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ferryman.api.client import ObjectClient
+from ferryman.api.kinds.cluster import CLUSTER, CLUSTERS, new_cluster
+from ferryman.api.kinds.kubernetesdiscovery import KUBERNETES_DISCOVERIES, KUBERNETES_DISCOVERY
+from ferryman.api.kinds.portforward import DEFAULT_CLUSTER, PORT_FORWARD, PORT_FORWARDS
+from ferryman.api.kinds.relay import RELAY, RELAYS
+from ferryman.api.resource import Resource
+from ferryman.api.status import AlreadyExists
+from ferryman.apiclient.informer import Informer
+from ferryman.controllers.cluster.reconciler import ClusterController
+from ferryman.controllers.gc import GarbageCollector
+from ferryman.controllers.kubernetesdiscovery.reconciler import KubernetesDiscoveryController
+from ferryman.controllers.portforward.reconciler import PortForwardController
+from ferryman.controllers.relay.discovered import Discoveries
+from ferryman.controllers.relay.reconciler import RelayController
+from ferryman.daemon import clockjumps
+from ferryman.daemon.clusters import Clusters, Load
+from ferryman.dataplane.contract import Event, NeedCredentials
+from ferryman.dataplane.threaded import ThreadedDataPlane
+from ferryman.reconcile import Manager
+from ferryman.runtime.clock import Clock
+
+KINDS = (RELAY, PORT_FORWARD, KUBERNETES_DISCOVERY, CLUSTER)
+"""What the store has to know."""
+
+Informers = dict[Resource, Informer]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the controllers are to work.
+
+    ``load`` reads a context, ``config_path`` is where. Without ``port_forwards`` no PortForward and
+    no discovery listens: the switch for a machine that has no ports to give.
+    """
+
+    load: Load
+    config_path: str = ""
+    port_forwards: bool = True
+
+
+@asynccontextmanager
+async def standing(
+    client: ObjectClient,
+    dataplane: ThreadedDataPlane,
+    settings: Settings,
+    clock: Clock,
+    happened: Callable[[Event], None] = lambda _: None,
+) -> AsyncIterator[Clusters]:
+    """Run all of it for as long as the context lasts. The data plane is its owner's to stop.
+
+    There is a Cluster ``default`` from now on, the current context's. A part that fails (a
+    defect) ends the context's body, and the failure is raised in an ExceptionGroup.
+    """
+    async with asyncio.TaskGroup() as group:
+        async with Clusters(settings.load, dataplane, clock, group, settings.config_path) as them:
+            await _default_cluster(client)
+            running = group.create_task(_run(client, dataplane, settings, clock, them, happened))
+            try:
+                yield them
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+
+
+async def _default_cluster(client: ObjectClient) -> None:
+    try:
+        await client.create(CLUSTERS, new_cluster(DEFAULT_CLUSTER), manager="ferryman")
+    except AlreadyExists:
+        pass
+
+
+async def _run(
+    client: ObjectClient,
+    dataplane: ThreadedDataPlane,
+    settings: Settings,
+    clock: Clock,
+    clusters: Clusters,
+    happened: Callable[[Event], None],
+) -> None:
+    informers = {kind.resource: Informer(client, kind.resource, clock=clock) for kind in KINDS}
+    manager = _manager(client, informers, settings, clock, clusters)
+    relays = RelayController(
+        client,
+        dataplane,
+        clusters.for_relays,
+        clock,
+        open_cluster=clusters.open,
+        discoveries=Discoveries(informers[KUBERNETES_DISCOVERIES], informers[CLUSTERS], clusters),
+    )
+
+    def hear(event: Event) -> None:
+        relays.happened(event)
+        if isinstance(event, NeedCredentials):
+            clusters.renew(event.cluster)
+        happened(event)
+
+    async def listen() -> None:
+        async for event in dataplane.events():
+            hear(event)
+
+    async def awake() -> None:
+        clusters.suspect()
+        relays.suspect()
+        await dataplane.suspect()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(manager.run())
+        group.create_task(relays.run())
+        group.create_task(listen())
+        group.create_task(clockjumps.watch(clock, awake))
+
+
+def _manager(
+    client: ObjectClient,
+    informers: Informers,
+    settings: Settings,
+    clock: Clock,
+    clusters: Clusters,
+) -> Manager:
+    """All controllers but the Relay's, which has tasks of its own."""
+    discoveries, forwards = informers[KUBERNETES_DISCOVERIES], informers[PORT_FORWARDS]
+    relays, named = informers[RELAYS], informers[CLUSTERS]
+    on = settings.port_forwards
+    controllers = (
+        ClusterController(client, named, clusters, clock),
+        PortForwardController(client, forwards, relays, named, clock, enabled=on),
+        KubernetesDiscoveryController(
+            client, discoveries, forwards, relays, named, clusters, clock, enabled=on
+        ),
+    )
+    collector = GarbageCollector(client, informers, clock)
+    return Manager(
+        informers.values(), [*(c.controller for c in controllers), *collector.controllers]
+    )
