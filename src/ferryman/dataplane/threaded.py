@@ -30,6 +30,7 @@ from ferryman.errors import Unavailable
 T = TypeVar("T")
 
 MOST_EVENTS = 4096
+_GATHER = 0.005
 
 
 class ThreadedDataPlane:
@@ -163,7 +164,8 @@ class ThreadedDataPlane:
             else:
                 self._dropped += 1
         if first:
-            self._tell(self._news.set)
+            # Waking the other thread costs more than a connection: once for all that comes soon.
+            self._loop.call_later(_GATHER, functools.partial(self._tell, self._news.set))
 
     def _tell(self, call: Callable[[], object]) -> None:
         """Run something on the asyncio loop, if that still runs."""
