@@ -9,15 +9,30 @@ from ferryman.cli.signals import SIGNALS, Interrupts
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 async def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
-    said: list[str] = []
-    with Interrupts(lambda: said.append("stopping")) as interrupts:
+    with Interrupts() as interrupts:
         os.kill(os.getpid(), number)
         await asyncio.wait_for(interrupts.stopping.wait(), 5)
-        assert said == ["stopping"]
         assert not interrupts.now.is_set()
         os.kill(os.getpid(), number)
         await asyncio.wait_for(interrupts.now.wait(), 5)
-    assert said == ["stopping"]
+
+
+async def test_a_signal_that_is_passed_on_stops_nothing() -> None:
+    passed: list[signal.Signals] = []
+    arrived = asyncio.Event()
+
+    def pass_on(number: signal.Signals) -> bool:
+        passed.append(number)
+        arrived.set()
+        return len(passed) == 1
+
+    with Interrupts(pass_on) as interrupts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(arrived.wait(), 5)
+        assert not interrupts.stopping.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(interrupts.stopping.wait(), 5)
+    assert passed == [signal.SIGTERM, signal.SIGTERM]
 
 
 async def test_afterwards_ctrl_c_is_what_it_was() -> None:

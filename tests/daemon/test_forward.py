@@ -38,15 +38,15 @@ class Witness:
         self.drained = 0
         self._news = asyncio.Event()
 
-    def forwarding(self, status: RelayStatus) -> None:
+    def forwarding(self, wish: Wish, status: RelayStatus) -> None:
         self.begun.append(status)
         self._news.set()
 
-    def status(self, status: RelayStatus) -> None:
+    def status(self, wish: Wish, status: RelayStatus) -> None:
         self.seen.append(status)
         self._news.set()
 
-    def event(self, event: Event) -> None:
+    def event(self, wish: Wish | None, event: Event) -> None:
         self.events.append(event)
         self._news.set()
 
@@ -97,7 +97,7 @@ async def exchange(port: int, path: str = "/") -> str:
 async def test_it_begins_carries_and_ends_on_request(cluster: Cluster, access: Access) -> None:
     witness = Witness()
     async with asyncio.TaskGroup() as group:
-        group.create_task(forward(access, wish(), witness, witness))
+        group.create_task(forward(access, [wish()], witness, witness))
         await witness.until(lambda: witness.begun)
         [port] = witness.begun[0].ports
         assert port.target_port == 8000
@@ -113,7 +113,7 @@ async def test_it_begins_carries_and_ends_on_request(cluster: Cluster, access: A
 async def test_what_is_open_may_end_unless_told_otherwise(cluster: Cluster, access: Access) -> None:
     witness = Witness()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(forward(access, wish(), witness, witness))
+        running = group.create_task(forward(access, [wish()], witness, witness))
         await witness.until(lambda: witness.begun)
         port = witness.begun[0].ports[0].port
         idle = group.create_task(kept(port))
@@ -160,7 +160,7 @@ async def test_what_cannot_be_is_told_at_once(
     witness = Witness()
     with pytest.raises(FerrymanError) as error:
         async with asyncio.timeout(PATIENCE):
-            await forward(access, wish(target, remote), witness, witness)
+            await forward(access, [wish(target, remote)], witness, witness)
     assert message in error.value.message
     assert witness.begun == []
 
@@ -172,7 +172,7 @@ async def test_a_port_that_is_taken_is_told_at_once(cluster: Cluster, access: Ac
         witness = Witness()
         with pytest.raises(FerrymanError, match=f"in use on 127.0.0.1:{port}"):
             async with asyncio.timeout(PATIENCE):
-                await forward(access, wanted, witness, witness)
+                await forward(access, [wanted], witness, witness)
 
 
 async def test_a_wrong_token_is_told_at_once(cluster: Cluster, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ async def test_a_wrong_token_is_told_at_once(cluster: Cluster, tmp_path: Path) -
     witness = Witness()
     with pytest.raises(FerrymanError, match="Unauthorized"):
         async with asyncio.timeout(PATIENCE):
-            await forward(access, wish(), witness, witness)
+            await forward(access, [wish()], witness, witness)
 
 
 async def test_a_cluster_that_does_not_answer_is_told_at_once(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
     witness = Witness()
     with pytest.raises(FerrymanError, match="refused"):
         async with asyncio.timeout(PATIENCE):
-            await forward(access, wish(), witness, witness)
+            await forward(access, [wish()], witness, witness)
 
 
 async def test_a_connection_that_waits_too_long_is_reset(cluster: Cluster, access: Access) -> None:
@@ -216,7 +216,7 @@ async def test_a_connection_that_waits_too_long_is_reset(cluster: Cluster, acces
     )
     witness = Witness()
     async with asyncio.TaskGroup() as group:
-        group.create_task(forward(access, wish(target, hold="200ms"), witness, witness))
+        group.create_task(forward(access, [wish(target, hold="200ms")], witness, witness))
         await witness.until(lambda: witness.begun)
         await lost(witness.begun[0].ports[0].port, "/")
         await witness.until(lambda: any(isinstance(e, DialFailed) for e in witness.events))

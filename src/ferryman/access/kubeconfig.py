@@ -120,6 +120,11 @@ def load(path: str | None, context: str | None, environ: Mapping[str, str]) -> A
     )
 
 
+def context_names(path: str | None, environ: Mapping[str, str]) -> list[str]:
+    """The contexts that there are, in order; raises UserError."""
+    return sorted(_merged(path, environ).contexts)
+
+
 def _inside_a_pod(environ: Mapping[str, str]) -> Access | None:
     """The pod's own access, if there is no kubeconfig."""
     if any(os.path.exists(os.path.expanduser(name)) for name in files(None, environ)):

@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferryman.cli.forward import Speaker
 from ferryman.cli.output import note, result
 from ferryman.cli.signals import Interrupts
+from ferryman.cli.speaking import Speaker
 from ferryman.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -122,18 +122,19 @@ async def _forward(path: Path, interrupts: Interrupts) -> None:
         ports=((port, "http"),),
         hosts=("127.0.0.1", "::1"),
     )
-    await forward(access, wish, _Guide(wish, lambda: note(_tour(path, port))), interrupts)
+    guide = _Guide(wish, lambda: note(_tour(path, port)))
+    await forward(access, [wish], guide, interrupts)
 
 
 class _Guide(Speaker):
     """Says what a forward says, and once that is there, what to try."""
 
     def __init__(self, wish: Wish, tell: Callable[[], None]) -> None:
-        super().__init__(wish)
+        super().__init__([wish])
         self._tell = tell
 
-    def forwarding(self, status: RelayStatus) -> None:
-        super().forwarding(status)
+    def forwarding(self, wish: Wish, status: RelayStatus) -> None:
+        super().forwarding(wish, status)
         self._tell()
 
 

@@ -3,7 +3,8 @@
 """The command ``ferry``: finds the verb, lets it parse and run, turns errors into exit codes.
 
 A verb is a module of this package with ``NAME``, ``HELP`` (its first line is the summary),
-``add_arguments(parser)`` and ``run(args) -> int``; ``EXAMPLES`` is optional. Only the module of the
+``add_arguments(parser)`` and ``run(args) -> int``; ``EXAMPLES`` is optional, and so is
+``parse(parser, words)`` for a grammar that argparse has not. Only the module of the
 verb at hand is imported, and this one imports little, because ``ferry relay`` listens before most
 programs have read their own imports. Exit codes: 0, 1 for errors, 2 for usage, 130 on Ctrl-C.
 """
@@ -86,7 +87,8 @@ def _run(words: list[str]) -> int:
         return _run(words)
     verb = _load(words[0])
     parser = _parser(verb)
-    return verb.run(parser.parse_args(words[1:]))
+    parse = getattr(verb, "parse", argparse.ArgumentParser.parse_args)
+    return verb.run(parse(parser, words[1:]))
 
 
 def _load(name: str) -> Verb:

@@ -16,14 +16,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupts:
     """While entered, takes the signals that mean "stop".
 
-    ``stopping`` is set by the first, ``now`` by the second; ``on_first`` is called at the first,
-    on the event loop, so that a verb can say what it waits for. Leaving restores what was.
+    ``stopping`` is set by the first, ``now`` by the second. ``passed_on`` is asked first, on the
+    event loop: if it took a signal (for a child process), that is all. Leaving restores what was.
     """
 
-    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, passed_on: Callable[[signal.Signals], bool] = lambda _: False) -> None:
         self.stopping = asyncio.Event()
         self.now = asyncio.Event()
-        self._on_first = on_first
+        self._passed_on = passed_on
         self._taken: list[signal.Signals] = []
 
     def __enter__(self) -> Interrupts:
@@ -32,7 +32,7 @@ class Interrupts:
         nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._taken = [n for n in SIGNALS if not (nohup and n is signal.SIGHUP)]
         for number in self._taken:
-            loop.add_signal_handler(number, self._signalled)
+            loop.add_signal_handler(number, self._signalled, number)
         return self
 
     def __exit__(
@@ -45,9 +45,10 @@ class Interrupts:
         for number in self._taken:
             loop.remove_signal_handler(number)
 
-    def _signalled(self) -> None:
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._passed_on(number):
+            return
         if self.stopping.is_set():
             self.now.set()
         else:
             self.stopping.set()
-            self._on_first()

@@ -1,13 +1,17 @@
-"""A forward in the foreground: one Relay in a store of this process, and whoever carries it out.
+"""A forward in the foreground: a Relay for each wish in a store of this process, and whoever
+carries them out.
 
-``wiring`` brings the parts together; here is what a verb does with them: make the relay, wait
-until it is bound and resolved or clearly never will be, tell an observer what goes on, and stop
-in good order. ``cli.forward`` parses and speaks.
+``wiring`` brings the parts together; here is what a verb or the library does with them: make the
+relays, wait until they are bound and resolved or clearly never will be (``near`` says what may have
+been meant), tell an observer what goes on, and stop in good order. ``cli.forward`` parses and
+speaks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +19,7 @@ from ferryman.access.kubeconfig import Access
 from ferryman.api.conditions import find_condition
 from ferryman.api.kinds.relay import (
     RELAYS,
+    Balance,
     Hold,
     Listen,
     Port,
@@ -25,9 +30,11 @@ from ferryman.api.kinds.relay import (
     new_relay,
     status_of,
 )
-from ferryman.api.resource import Name
-from ferryman.api.status import Forbidden
+from ferryman.api.resource import Name, Object, Resource
+from ferryman.api.status import Forbidden, NotFound
 from ferryman.apiclient.informer import Informer
+from ferryman.controllers.relay.claims import relay_of
+from ferryman.daemon.near import near_names
 from ferryman.daemon.wiring import InProcess, in_process
 from ferryman.dataplane.contract import Event
 from ferryman.errors import FerrymanError, UserError
@@ -44,7 +51,7 @@ LOOK = 1.0
 
 _FATAL = {
     "Bound": ("AddressInUse", "NotBound", "PortClaimed"),
-    "TargetReady": ("TargetNotFound", "PortNotFound", "NoSelector"),
+    "TargetReady": ("KindNotFound", "TargetNotFound", "PortNotFound", "NoSelector"),
     "Reachable": ("ClusterUnreachable", "Unauthorized", "Forbidden"),
 }
 """What ends a forward that has not begun yet. Later, all of it may heal."""
@@ -55,27 +62,32 @@ class Wish:
     """What to forward: ``ports`` are pairs of local and remote.
 
     Local 0 is a random port; None is the number behind the remote name. ``hold`` is a duration.
+    With ``wait`` a target that does not exist yet is no error; with ``running_timeout`` it is one
+    if no pod is ready within so many seconds.
     """
 
     target: targets.Target
     ports: tuple[tuple[int | None, int | str], ...]
     hosts: tuple[str, ...]
     hold: str = "30s"
+    balance: Balance = "Newest"
+    wait: bool = False
+    running_timeout: float | None = None
 
 
 class Observer(Protocol):
-    """Who is told; every method returns at once."""
+    """Who is told; every method returns at once. ``wish`` is one of those that were given."""
 
-    def forwarding(self, status: RelayStatus) -> None:
-        """The ports are bound and resolved; called once."""
+    def forwarding(self, wish: Wish, status: RelayStatus) -> None:
+        """The ports of a wish are bound and resolved; called once for each."""
         ...
 
-    def status(self, status: RelayStatus) -> None:
+    def status(self, wish: Wish, status: RelayStatus) -> None:
         """The relay's status, when it changed and now and then."""
         ...
 
-    def event(self, event: Event) -> None:
-        """Something happened in the data plane."""
+    def event(self, wish: Wish | None, event: Event) -> None:
+        """Something happened in the data plane; ``wish`` is None if it concerns them all."""
         ...
 
     def draining(self, connections: int) -> None:
@@ -90,23 +102,42 @@ class Stopping(Protocol):
     now: asyncio.Event
 
 
-async def forward(access: Access, wish: Wish, observer: Observer, stop: Stopping) -> None:
+async def forward(
+    access: Access, wishes: Sequence[Wish], observer: Observer, stop: Stopping
+) -> None:
     """Forward until told to stop.
 
-    Raises FerrymanError if it cannot begin: an address is taken, the target or its port does not
+    Raises FerrymanError if it cannot begin: an address is taken, a target or its port does not
     exist, the cluster does not answer or refuses.
     """
+    relays = relay_names(wishes)
+    by_name = {name: wish for wish, name in relays.items()}
+
+    def happened(event: Event) -> None:
+        listener = getattr(event, "listener", "")
+        observer.event(by_name.get(relay_of(listener)) if listener else None, event)
+
     try:
-        async with in_process(access, observer.event) as parts, asyncio.TaskGroup() as group:
-            following = group.create_task(_follow(parts, access, wish, observer))
+        async with in_process(access, happened) as parts, asyncio.TaskGroup() as group:
+            following = group.create_task(_follow(parts, access, relays, observer))
             await stop.stopping.wait()
             await _wind_down(parts, observer, stop)
             following.cancel()
     except BaseExceptionGroup as errors:
-        raise _cause(errors) from None
+        raise innermost(errors) from None
 
 
-def _cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def relay_names(wishes: Sequence[Wish]) -> dict[Wish, str]:
+    """A name for each wish's relay: that of its target, numbered if another has it already."""
+    names: dict[Wish, str] = {}
+    for number, wish in enumerate(wishes, start=1):
+        called = (wish.target.name or wish.target.selector).lower()
+        name = re.sub(r"[^a-z0-9.-]+", "-", called).strip("-.") or "forward"
+        names[wish] = f"{name}-{number}" if name in names.values() else name
+    return names
+
+
+def innermost(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error that a person can do something about, out of the groups that it came in."""
     ours, others = errors.split(FerrymanError)
     if ours is None or others is not None:
@@ -117,32 +148,42 @@ def _cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return first
 
 
-async def _follow(parts: InProcess, access: Access, wish: Wish, observer: Observer) -> None:
-    """Make the relay and tell the observer its status, at every change and every ``LOOK`` seconds;
-    until cancelled.
+async def _follow(
+    parts: InProcess, access: Access, relays: Mapping[Wish, str], observer: Observer
+) -> None:
+    """Make the relays and tell the observer their status, at every change and every ``LOOK``
+    seconds; until cancelled.
     """
-    spec = await _spec(parts, access, wish)
-    name = wish.target.name
+    specs = {wish: await _spec(parts, access, wish) for wish in relays}
     informer = Informer(parts.relays, RELAYS, clock=parts.clock)
     changed = asyncio.Event()
     informer.subscribe(lambda _: changed.set())
-    begun = False
+    begin = parts.clock.monotonic()
+    begun: set[Wish] = set()
+    ready: set[Wish] = set()
     async with asyncio.TaskGroup() as group:
         group.create_task(informer.run())
-        await parts.relays.create(RELAYS, new_relay(name, spec), manager="ferry-forward")
+        for wish, spec in specs.items():
+            relay = new_relay(relays[wish], spec)
+            await parts.relays.create(RELAYS, relay, manager="ferry-forward")
         while True:
             await sleep_unless(parts.clock, LOOK, changed)
             changed.clear()
-            relay = informer.objects.get(Name(name))
-            if relay is None:
-                continue
-            status = status_of(relay)
-            if not begun:
-                _check(status)
-                begun = _is_forwarding(status)
-                if begun:
-                    observer.forwarding(status)
-            observer.status(status)
+            for wish, name in relays.items():
+                found = informer.objects.get(Name(name))
+                if found is None:
+                    continue
+                status = status_of(found)
+                if wish not in begun:
+                    await _check(parts, wish, status)
+                    if _is_forwarding(wish, status):
+                        begun.add(wish)
+                        observer.forwarding(wish, status)
+                if wish not in ready:
+                    if is_so(status, "TargetReady"):
+                        ready.add(wish)
+                    _check_patience(wish, status, parts.clock.monotonic() - begin)
+                observer.status(wish, status)
 
 
 async def _spec(parts: InProcess, access: Access, wish: Wish) -> RelaySpec:
@@ -150,52 +191,94 @@ async def _spec(parts: InProcess, access: Access, wish: Wish) -> RelaySpec:
     ports = []
     for number, (local, remote) in enumerate(wish.ports, start=1):
         if local is None:
-            local = await _local_port(parts, target, str(remote))
+            local = await _local_port(parts, wish, str(remote))
         listen = Listen(hosts=wish.hosts, port=local)
         ports.append(Port(name=f"port-{number}", listen=listen, target_port=remote))
     workload = Workload(
-        cluster=access.context_name, namespace=target.namespace, kind=target.kind, name=target.name
+        cluster=access.context_name,
+        namespace=target.namespace,
+        kind=target.kind,
+        name=target.name,
+        selector=target.selector,
     )
     return RelaySpec(
-        ports=tuple(ports), target=Target(workload=workload), hold=Hold(timeout=wish.hold)
+        ports=tuple(ports),
+        target=Target(workload=workload),
+        hold=Hold(timeout=wish.hold),
+        balance=wish.balance,
     )
 
 
-async def _local_port(parts: InProcess, target: targets.Target, remote: str) -> int:
+async def _local_port(parts: InProcess, wish: Wish, remote: str) -> int:
     """The number behind a port's name, as kubectl has it: a service's own, else the pods'."""
-    try:
-        found = await parts.cluster.get(target.resource, target.name, target.namespace)
-    except Forbidden as error:
-        raise rbac.explain(error, rbac.needed(target)) from error
+    target = wish.target
+    if target.selector or target.resource is None:
+        raise UserError(
+            f"{target} can have pods of every kind: it cannot be told which number {remote!r} is",
+            f"write LOCAL:{remote}, or :{remote} for a free port",
+        )
+    found = await _read(parts, wish, target.resource)
     if target.kind == "service":
         ports = (found.get("spec") or {}).get("ports") or ()
         number = next((int(p["port"]) for p in ports if p.get("name") == remote), None)
         if number is not None:
             return number
-    template = found if target.kind == "pod" else (found.get("spec") or {}).get("template") or {}
+    template = found if target.kind == "pod" else targets.template_of(found)
     return targets.resolve_port(found, {**template, "metadata": found["metadata"]}, remote)
 
 
-def _check(status: RelayStatus) -> None:
+async def _read(parts: InProcess, wish: Wish, resource: Resource) -> Object:
+    """The target itself; with ``wait``, as soon as it is there."""
+    target = wish.target
+    while True:
+        try:
+            return await parts.cluster.get(resource, target.name, target.namespace)
+        except Forbidden as error:
+            raise rbac.explain(error, rbac.needed(target)) from error
+        except NotFound as error:
+            if not wish.wait:
+                raise UserError(error.message, await near_names(parts.cluster, target)) from error
+        await parts.clock.sleep(LOOK)
+
+
+async def _check(parts: InProcess, wish: Wish, status: RelayStatus) -> None:
+    """Raise if this can never begin."""
     for kind, fatal in _FATAL.items():
         condition = find_condition(status.conditions, kind)
-        if condition is not None and condition.status == "False" and condition.reason in fatal:
-            if kind == "Bound":
-                raise UserError(condition.message, "choose another local port, or end that process")
-            message, _, hint = condition.message.partition("; ")
-            raise UserError(message, hint)
+        if condition is None or condition.status != "False" or condition.reason not in fatal:
+            continue
+        if kind == "Bound":
+            raise UserError(condition.message, "choose another local port, or end that process")
+        message, _, hint = condition.message.partition("; ")
+        if condition.reason == "TargetNotFound":
+            if wish.wait:
+                continue
+            hint = await near_names(parts.cluster, wish.target)
+        raise UserError(message, hint)
 
 
-def _is_forwarding(status: RelayStatus) -> bool:
-    bound = find_condition(status.conditions, "Bound")
+def _check_patience(wish: Wish, status: RelayStatus, waited: float) -> None:
+    if wish.running_timeout is None or waited < wish.running_timeout:
+        return
+    if not is_so(status, "TargetReady"):
+        target = find_condition(status.conditions, "TargetReady")
+        raise UserError(  # kubectl's words
+            "timed out waiting for the condition", target.message if target is not None else ""
+        )
+
+
+def is_so(status: RelayStatus, kind: str) -> bool:
+    """Whether a condition of the relay is True."""
+    condition = find_condition(status.conditions, kind)
+    return condition is not None and condition.status == "True"
+
+
+def _is_forwarding(wish: Wish, status: RelayStatus) -> bool:
     target = find_condition(status.conditions, "TargetReady")
-    return (
-        bound is not None
-        and bound.status == "True"
-        and target is not None
-        and target.status != "Unknown"
-        and all(port.target_port for port in status.ports)
-    )
+    if not is_so(status, "Bound") or target is None or target.status == "Unknown":
+        return False
+    awaited = wish.wait and target.reason == "TargetNotFound"
+    return awaited or all(port.target_port for port in status.ports)
 
 
 async def _wind_down(parts: InProcess, observer: Observer, stop: Stopping) -> None:

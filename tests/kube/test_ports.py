@@ -1,7 +1,7 @@
 import pytest
 
-from ferryman.cli.output import UsageError
-from ferryman.cli.ports import Pair, parse_hosts, parse_pair, parse_pairs
+from ferryman.errors import UserError
+from ferryman.kube.ports import Pair, parse_hosts, parse_pair, parse_pairs
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_pair_is_read_as_kubectl_reads_it(text: str, pair: Pair) -> None:
     ],
 )
 def test_what_is_no_pair_is_refused_in_kubectls_words(text: str, message: str) -> None:
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(UserError) as error:
         parse_pair(text)
     assert error.value.message == message
 
@@ -47,7 +47,7 @@ def test_a_local_port_is_given_away_once_but_random_ones_as_often_as_asked() -> 
     assert parse_pairs([":80", ":80", "http", "http"]) == [
         Pair(0, 80), Pair(0, 80), Pair(None, "http"), Pair(None, "http"),
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="8080 is asked for twice"):
+    with pytest.raises(UserError, match="8080 is asked for twice"):
         parse_pairs(["8080:80", "8080"])
 
 
@@ -66,5 +66,5 @@ def test_addresses_come_once_and_in_kubectls_order(text: str, hosts: list[str]) 
 
 @pytest.mark.parametrize("text", ["", "example.com", "127.0.0.1,", "127.1", "localhost:1"])
 def test_an_address_has_to_be_an_ip(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a valid IP"):
+    with pytest.raises(UserError, match="is not a valid IP"):
         parse_hosts(text)

@@ -1,7 +1,7 @@
 """The grammar of ``[LOCAL:]REMOTE`` and of ``--address``, as kubectl has it; pure.
 
 Rules and error texts are client-go's (``tools/portforward``, 1.37), because people search for
-them. ``forward`` makes a Relay of what comes out.
+them. ``daemon.forward`` makes a Relay of what comes out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ferryman.cli.output import UsageError
+from ferryman.errors import UserError
 
 BOTH_FAMILIES = ("127.0.0.1", "::1")
 
@@ -27,7 +27,7 @@ def parse_pair(text: str) -> Pair:
     """The pair that ``8080``, ``8080:8000``, ``:8000``, ``8080:http`` or ``http`` means."""
     parts = text.split(":")
     if len(parts) > 2:
-        raise UsageError(f"invalid port format '{text}'", "write [LOCAL:]REMOTE, such as 8080:80")
+        raise UserError(f"invalid port format '{text}'", "write [LOCAL:]REMOTE, such as 8080:80")
     remote = _remote(parts[-1])
     if len(parts) == 2:
         return Pair(_number(parts[0], "local") if parts[0] else 0, remote)
@@ -37,11 +37,16 @@ def parse_pair(text: str) -> Pair:
 def parse_pairs(texts: Iterable[str]) -> list[Pair]:
     """All pairs; a local port can be given away only once."""
     pairs = [parse_pair(text) for text in texts]
+    check_distinct(pairs)
+    return pairs
+
+
+def check_distinct(pairs: Iterable[Pair]) -> None:
+    """Raises UserError if a local port is asked for twice."""
     chosen = [pair.local for pair in pairs if pair.local]
     twice = next((local for local in chosen if chosen.count(local) > 1), None)
     if twice is not None:
-        raise UsageError(f"local port {twice} is asked for twice")
-    return pairs
+        raise UserError(f"local port {twice} is asked for twice")
 
 
 def parse_hosts(text: str) -> list[str]:
@@ -54,7 +59,7 @@ def parse_hosts(text: str) -> list[str]:
         try:
             hosts.add(str(ipaddress.ip_address(part)))
         except ValueError as cause:
-            raise UsageError(
+            raise UserError(
                 f"{part} is not a valid IP", "--address takes IP addresses and localhost"
             ) from cause
     return sorted(hosts)
@@ -62,18 +67,18 @@ def parse_hosts(text: str) -> list[str]:
 
 def _remote(text: str) -> int | str:
     if not text:
-        raise UsageError("the remote port is missing", "write [LOCAL:]REMOTE, such as 8080:80")
+        raise UserError("the remote port is missing", "write [LOCAL:]REMOTE, such as 8080:80")
     if text[0].isdigit() or text[0] in "+-":
         number = _number(text, "remote")
         if number == 0:
-            raise UsageError("remote port must be > 0")
+            raise UserError("remote port must be > 0")
         return number
     return text
 
 
 def _number(text: str, which: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise UsageError(f"error parsing {which} port '{text}': invalid syntax")
+        raise UserError(f"error parsing {which} port '{text}': invalid syntax")
     if len(text) > 5 or int(text) > 65535:
-        raise UsageError(f"error parsing {which} port '{text}': value out of range")
+        raise UserError(f"error parsing {which} port '{text}': value out of range")
     return int(text)
