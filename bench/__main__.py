@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from bench import forward, relay, report, rounds
 from bench.load import clients
@@ -25,7 +26,32 @@ SUITES: dict[str, ModuleType] = {"relay": relay, "forward": forward}
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.report:
+        _document(json.loads(RAW.read_text()))
+        return 0
     _raise_descriptors()
+    results = _measure(arguments)
+    for name, measured in results.items():
+        print(f"\n{name}\n\n{_table(name, measured)}")
+    for name, measured in results.items():
+        for title in report.missed(SUITES[name].ROWS, measured):
+            print(f"missed: {name}, {title}")
+    if arguments.quick or arguments.only or arguments.rounds < 3:
+        print("a partial run: docs/performance.md stays as it is")
+        return 0
+    raw = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "rounds": arguments.rounds,
+        "results": results,
+    }
+    RAW.parent.mkdir(exist_ok=True)
+    RAW.write_text(json.dumps(raw, indent=1) + "\n")
+    _document(raw)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Results]:
     results: dict[str, Results] = {}
     with ExitStack() as stack:
         pool = stack.enter_context(clients())
@@ -37,20 +63,11 @@ def main() -> int:
             ]
             if chosen:
                 results[name] = rounds.run(chosen, arguments.rounds)
-    tables = {
-        name: report.table(SUITES[name].ROWS, measured, SUITES[name].PEERS)
-        for name, measured in results.items()
-    }
-    for name, table in tables.items():
-        print(f"\n{name}\n\n{table}")
-    for name, measured in results.items():
-        for title in report.missed(SUITES[name].ROWS, measured):
-            print(f"missed: {name}, {title}")
-    if arguments.quick or arguments.only or arguments.rounds < 3:
-        print("a partial run: docs/performance.md stays as it is")
-        return 0
-    _write(tables, results, arguments.rounds)
-    return 0
+    return results
+
+
+def _table(name: str, measured: Results) -> str:
+    return report.table(SUITES[name].ROWS, measured, SUITES[name].PEERS)
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,6 +80,9 @@ def _arguments() -> argparse.Namespace:
         help="only what matches this regular expression, as in relay/bulk or forward/",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: does the bench work?")
+    parser.add_argument(
+        "--report", action="store_true", help="only write the tables anew, from the last figures"
+    )
     return parser.parse_args()
 
 
@@ -72,19 +92,14 @@ def _raise_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _write(tables: dict[str, str], results: dict[str, Results], count: int) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    RAW.parent.mkdir(exist_ok=True)
-    raw = {"when": now, "machine": machine, "rounds": count, "results": results}
-    RAW.write_text(json.dumps(raw, indent=1) + "\n")
+def _document(raw: dict[str, Any]) -> None:
+    """Put the tables of these figures into the document."""
     text = DOCUMENT.read_text()
-    for name, table in tables.items():
-        text = report.replace_block(
-            text, name, f"{now[:10]}, {machine}, {count} rounds.\n\n{table}"
-        )
+    for name, measured in raw["results"].items():
+        head = f"{raw['when'][:10]}, {raw['machine']}, {raw['rounds']} rounds."
+        text = report.replace_block(text, name, f"{head}\n\n{_table(name, measured)}")
     DOCUMENT.write_text(text)
-    print(f"written: {DOCUMENT.relative_to(HERE.parent)}, {RAW.relative_to(HERE.parent)}")
+    print(f"written: {DOCUMENT.relative_to(HERE.parent)}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def table(rows: Iterable[Row], results: Results, peers: Iterable[str]) -> str:
         if row.figure in results:
             measured = results[row.figure]
             cells = [_cell(measured, peer, row) for peer in peers]
-            bars = "; ".join(_bar(bar, row) for bar in row.bars)
+            bars = "; ".join(_bar(bar, row, measured, peers) for bar in row.bars)
             lines.append(
                 f"| {row.title} | {' | '.join(cells)} | {bars} | {_verdict(row, measured)} |"
             )
@@ -73,9 +73,14 @@ def _cell(measured: Mapping[str, list[float]], peer: str, row: Row) -> str:
     return f"{_number(ratio(measured[OURS], measured[peer]))} x"
 
 
-def _bar(bar: Bar, row: Row) -> str:
+def _bar(bar: Bar, row: Row, measured: Mapping[str, list[float]], peers: list[str]) -> str:
     sign = "≤" if bar.at_most else "≥"
-    return f"{sign} {bar.limit:g} {f'x {bar.peer}' if bar.peer else row.unit}"
+    if bar.peer is None:
+        return f"{sign} {bar.limit:g} {row.unit}"
+    text = f"{sign} {bar.limit:g} x {bar.peer}"
+    if bar.peer in peers:
+        return text
+    return f"{text} (is {_number(ratio(measured[OURS], measured[bar.peer]))} x)"  # no column has it
 
 
 def _verdict(row: Row, measured: Mapping[str, list[float]]) -> str:

@@ -50,6 +50,12 @@ def test_the_table_shows_ratios_bars_and_verdicts_of_what_was_measured() -> None
     ]
 
 
+def test_a_bar_against_a_peer_without_a_column_shows_the_ratio() -> None:
+    assert report.table(ROWS[1:2], RESULTS, ["direct"]).splitlines()[2:] == [
+        "| CPU |  | ≤ 0.5 x socat (is 0.50 x) | met |"
+    ]
+
+
 def test_missed_bars_are_named() -> None:
     assert report.missed(ROWS, RESULTS) == ["bulk"]
 
