@@ -24,20 +24,30 @@ from ferryman.apiserver.authentication import User, token_of
 from ferryman.apiserver.server import Server
 from ferryman.controllers.gc import GarbageCollector
 from ferryman.demo import kubeconfig
+from ferryman.demo.controllers.cronjob import CronJobReconciler
+from ferryman.demo.controllers.daemonset import DaemonSetReconciler
 from ferryman.demo.controllers.deployment import DeploymentReconciler
 from ferryman.demo.controllers.endpointslice import EndpointSliceReconciler
 from ferryman.demo.controllers.endpointslice_plan import selects
+from ferryman.demo.controllers.job import JobReconciler
 from ferryman.demo.controllers.objects import owner_names
-from ferryman.demo.controllers.replicaset import ReplicaSetReconciler
+from ferryman.demo.controllers.replicaset import (
+    ReplicaSetReconciler,
+    ReplicationControllerReconciler,
+)
 from ferryman.demo.controllers.scheduler import Scheduler
 from ferryman.demo.controllers.statefulset import StatefulSetReconciler
 from ferryman.demo.events import Recorder
 from ferryman.demo.hooks import CountRequests, Hooks
 from ferryman.demo.kinds import (
+    CRON_JOBS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    JOBS,
     PODS,
     REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
     SCHEME,
     SERVICES,
     STATEFUL_SETS,
@@ -55,7 +65,18 @@ from ferryman.store.memory import MemoryStore
 USER = User("ferryman-demo", groups=("system:masters", "system:authenticated"))
 GOODBYE = 0.5
 """Seconds that requests have to finish when the cluster ends."""
-_INFORMED = (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, PODS, SERVICES, ENDPOINT_SLICES)
+_INFORMED = (
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    DAEMON_SETS,
+    REPLICATION_CONTROLLERS,
+    CRON_JOBS,
+    JOBS,
+    PODS,
+    SERVICES,
+    ENDPOINT_SLICES,
+)
 
 
 class Cluster:
@@ -187,6 +208,10 @@ class Cluster:
         stateful_sets = StatefulSetReconciler(store, clock, recorder)
         scheduler = Scheduler(store, clock, recorder)
         pods = informers[PODS]
+        daemon_sets = DaemonSetReconciler(store, clock, recorder)
+        replication = ReplicationControllerReconciler(store, clock, recorder)
+        jobs = JobReconciler(store, clock, recorder)
+        cron_jobs = CronJobReconciler(store, clock, recorder)
         table: list[tuple[str, Reconcile, list[Source]]] = [
             (
                 "deployment",
@@ -205,6 +230,29 @@ class Cluster:
                 "statefulset",
                 stateful_sets.reconcile,
                 [Watching(informers[STATEFUL_SETS]), Watching(pods, owner_names("StatefulSet"))],
+            ),
+            (
+                "daemonset",
+                daemon_sets.reconcile,
+                [Watching(informers[DAEMON_SETS]), Watching(pods, owner_names("DaemonSet"))],
+            ),
+            (
+                "replicationcontroller",
+                replication.reconcile,
+                [
+                    Watching(informers[REPLICATION_CONTROLLERS]),
+                    Watching(pods, owner_names("ReplicationController")),
+                ],
+            ),
+            (
+                "job",
+                jobs.reconcile,
+                [Watching(informers[JOBS]), Watching(pods, owner_names("Job"))],
+            ),
+            (
+                "cronjob",
+                cron_jobs.reconcile,
+                [Watching(informers[CRON_JOBS]), Watching(informers[JOBS], owner_names("CronJob"))],
             ),
             ("scheduler", scheduler.reconcile, [Watching(pods)]),
             (
