@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ferryman.api.client import ObjectClient
 from ferryman.api.resource import Name, Object, Resource
-from ferryman.api.status import AlreadyExists
+from ferryman.api.status import AlreadyExists, NotFound
 from ferryman.errors import UserError
 
 _LONGEST = 253
@@ -88,7 +88,10 @@ async def ensure_child(
         meta["annotations"] = annotations
     changed = {**there, "metadata": {**there["metadata"], **meta}, "spec": wanted["spec"]}
     if changed["metadata"] != there["metadata"] or spec_of(changed) != spec_of(there):
-        await client.update(resource, changed, manager=manager)
+        try:
+            await client.update(resource, changed, manager=manager)
+        except NotFound:
+            pass  # it has just gone: the same
 
 
 def _owner(named: Object) -> tuple[object, object, object]:
