@@ -294,3 +294,24 @@ def test_background_that_cannot_begin_fails_in_the_foreground(demo: Demo) -> Non
     done = run(demo, "deploy/nope", "8000", "--background")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'deployments.apps "nope" not found' in done.stderr
+
+
+# -- the trace --
+
+
+def test_trace_tells_the_wire_frame_by_frame_and_no_secrets(demo: Demo) -> None:
+    with ferry_forward(demo.kubeconfig, "deploy/example-go", ":8000", "--trace") as ours:
+        get(ours.ports(2)[0])
+        ours.said("< DATA 3")
+        assert ours.stop() == 0
+    trace = [line for line in ours.err if re.match(r" *\d+\.\d+ wire \d+ example-go-", line)]
+    texts = [re.sub(r"^ *[\d.]+ wire (\d+) \S+ ", r"\1 ", line) for line in trace]
+    for text in (
+        "1 < tunnel: upgraded",
+        "1 > SYN_STREAM 1 streamtype=error port=8000 requestid=1",
+        "1 > SYN_STREAM 3 streamtype=data port=8000 requestid=1",
+        "1 < SYN_REPLY 3",
+    ):
+        assert text in texts
+    assert demo.token not in "\n".join(ours.err)
+    assert "Bearer" not in "\n".join(ours.err)

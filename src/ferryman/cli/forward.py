@@ -108,6 +108,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the ports and return; it goes on in the background and says how to stop it",
     )
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="tell every frame on the wires into pods, for a bug report; payloads by length only",
+    )
     words.completer = _complete  # type: ignore[attr-defined]  # argcomplete's way
 
 
@@ -201,7 +206,9 @@ def _serve(
 
     try:
         json = args.output == "json"
-        return asyncio.run(serve(access, wishes, args.command, json=json, leave=leave))
+        return asyncio.run(
+            serve(access, wishes, args.command, json=json, trace=args.trace, leave=leave)
+        )
     except CommandFailed as error:
         complain(error)
         return error.code

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ferryman.api.conditions import Condition, find_condition
 from ferryman.api.kinds.relay import EndpointStatus, RelayStatus
-from ferryman.dataplane.contract import Closed, DialFailed, Event, Opened
+from ferryman.dataplane.contract import Closed, DialFailed, Event, Opened, WireLost
 
 PATIENCE = 1.0
 """Seconds for which a dial may go on failing before it is worth a line."""
@@ -20,6 +20,8 @@ AGAIN = 5.0
 
 _MOST = 256
 """How many names, sorts and episodes are remembered before all are forgotten."""
+_OF_NO_INTEREST = ("the client is gone", "ferry stops")
+"""How the causes of resets begin that a person has brought about."""
 _UNREACHABLE = ("ClusterUnreachable", "Unauthorized", "Forbidden")
 
 
@@ -54,7 +56,7 @@ class Narrator:
                 for key in [k for k in self._failing if k[0] == event.endpoint]:
                     del self._failing[key]
                 return []
-            case Closed(reset=why) if why and not why.startswith("the client is gone"):
+            case Closed(reset=why) if why and not why.startswith(_OF_NO_INTEREST):
                 return self._sparingly(
                     f"reset {event.endpoint}",
                     f"a connection to {self._name(event.endpoint)} was reset: {why}",
@@ -70,6 +72,10 @@ class Narrator:
                 )
             case DialFailed():
                 return self._dial_failed(event, now)
+            case WireLost(dead=True):
+                return self._sparingly(
+                    "dead", f"the way to {event.pod} is dead ({event.message}): trying again", now
+                )
             case _:
                 return []
 

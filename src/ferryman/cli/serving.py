@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from ferryman.access.kubeconfig import Access
 from ferryman.api.kinds.relay import RelayStatus
@@ -28,6 +28,7 @@ async def serve(
     words: Sequence[str] | None,
     *,
     json: bool,
+    trace: bool,
     leave: Callable[[], None] | None,
 ) -> int:
     """Forward until Ctrl-C or SIGTERM, or until the command of these words has ended.
@@ -43,9 +44,10 @@ async def serve(
     with Interrupts(command.signal) if command is not None else Interrupts() as interrupts:
         try:
             if command is None:
-                await forward(access, wishes, milestones, interrupts)
+                await forward(access, wishes, milestones, interrupts, trace=trace)
                 return 0
-            return await _beside(command, access, wishes, milestones, interrupts)
+            running = forward(access, wishes, milestones, interrupts, trace=trace)
+            return await _beside(command, running, milestones, interrupts)
         except FerrymanError as error:
             speaker.failed(error)
             raise
@@ -55,14 +57,13 @@ async def serve(
 
 async def _beside(
     command: Command,
-    access: Access,
-    wishes: Sequence[Wish],
+    forwarding: Coroutine[None, None, None],
     milestones: Milestones,
     interrupts: Interrupts,
 ) -> int:
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(forward(access, wishes, milestones, interrupts))
+            group.create_task(forwarding)
             either = [
                 group.create_task(event.wait()) for event in (milestones.ready, interrupts.stopping)
             ]

@@ -22,7 +22,7 @@ from ferryman.cli.narration import Narrator
 from ferryman.cli.output import DIM, note, result
 from ferryman.cli.progress import Progress
 from ferryman.daemon.forward import Wish, is_so
-from ferryman.dataplane.contract import Event
+from ferryman.dataplane.contract import Event, Traced
 from ferryman.errors import FerrymanError
 
 SOON = 0.5
@@ -38,10 +38,7 @@ class Speaker:
         self._progress = Progress(sys.stderr)
         self._waits: dict[Wish, str] = {}
         self._since = time.monotonic()
-
-    def begins(self) -> None:
-        """Before anything is known."""
-        self._since = time.monotonic()
+        self._traced_since: float | None = None
 
     def forwarding(self, wish: Wish, status: RelayStatus) -> None:
         self._progress.clear()
@@ -55,8 +52,11 @@ class Speaker:
         self._show_progress(wish, status, now)
 
     def event(self, wish: Wish | None, event: Event) -> None:
-        if wish is not None:
-            self._say(self._narrators[wish].event(event, time.monotonic()))
+        if isinstance(event, Traced):
+            self._say([self._traced(event)])
+            return
+        narrator = next(iter(self._narrators.values())) if wish is None else self._narrators[wish]
+        self._say(narrator.event(event, time.monotonic()))
 
     def draining(self, connections: int) -> None:
         are = "1 connection is" if connections == 1 else f"{connections} connections are"
@@ -70,6 +70,14 @@ class Speaker:
     def ended(self) -> None:
         """Nothing is listened on any more."""
         self._progress.clear()
+
+    def _traced(self, event: Traced) -> str:
+        """Seconds since the first line of the trace, whose own time is the wall clock's."""
+        if self._traced_since is None:
+            self._traced_since = event.at
+            note(f"trace begins at {rfc3339_micro(datetime.now(UTC))}; times in seconds from here")
+        at = event.at - self._traced_since
+        return f"{at:10.6f} wire {event.wire} {event.pod} {event.text}"
 
     def _show_progress(self, wish: Wish, status: RelayStatus, now: float) -> None:
         if is_so(status, "Ready"):
@@ -97,9 +105,6 @@ class JsonSpeaker:
         self._write = say
         self._begun: set[Wish] = set()
         self._last: dict[Wish, Mapping[str, Any]] = {}
-
-    def begins(self) -> None:
-        """Nothing to say yet: the bound ports come first."""
 
     def forwarding(self, wish: Wish, status: RelayStatus) -> None:
         self._begun.add(wish)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Protocol
 
 from ferryman.access.credentials import Headers
@@ -31,12 +32,19 @@ class CredentialKeeper:
     """Tells the data plane how to reach a cluster, and anew whenever a credential is refused."""
 
     def __init__(
-        self, access: Access, dataplane: DataPlane, clock: Clock, group: asyncio.TaskGroup
+        self,
+        access: Access,
+        dataplane: DataPlane,
+        clock: Clock,
+        group: asyncio.TaskGroup,
+        *,
+        trace: bool = False,
     ) -> None:
         self._access = access
         self._dataplane = dataplane
         self._clock = clock
         self._group = group
+        self._trace = trace
         self._renewing: asyncio.Task[None] | None = None
         self._tls: TLSSettings | None = None
         self._headers: Headers = ()
@@ -65,7 +73,7 @@ class CredentialKeeper:
                 return
 
     async def _tell(self, settings: ClusterSettings) -> None:
-        await self._dataplane.cluster(settings)
+        await self._dataplane.cluster(replace(settings, trace=self._trace))
         self._tls = settings.tls
 
     async def _settings(self, refresh: bool) -> ClusterSettings:

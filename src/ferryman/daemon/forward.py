@@ -103,9 +103,14 @@ class Stopping(Protocol):
 
 
 async def forward(
-    access: Access, wishes: Sequence[Wish], observer: Observer, stop: Stopping
+    access: Access,
+    wishes: Sequence[Wish],
+    observer: Observer,
+    stop: Stopping,
+    *,
+    trace: bool = False,
 ) -> None:
-    """Forward until told to stop.
+    """Forward until told to stop. With ``trace`` the observer hears every frame, as Traced.
 
     Raises FerrymanError if it cannot begin: an address is taken, a target or its port does not
     exist, the cluster does not answer or refuses.
@@ -118,7 +123,10 @@ async def forward(
         observer.event(by_name.get(relay_of(listener)) if listener else None, event)
 
     try:
-        async with in_process(access, happened) as parts, asyncio.TaskGroup() as group:
+        async with (
+            in_process(access, happened, trace=trace) as parts,
+            asyncio.TaskGroup() as group,
+        ):
             following = group.create_task(_follow(parts, access, relays, observer))
             await stop.stopping.wait()
             await _wind_down(parts, observer, stop)

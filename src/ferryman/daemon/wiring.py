@@ -39,9 +39,14 @@ class InProcess:
 
 @asynccontextmanager
 async def in_process(
-    access: Access, happened: Callable[[Event], None], clock: Clock | None = None
+    access: Access,
+    happened: Callable[[Event], None],
+    clock: Clock | None = None,
+    *,
+    trace: bool = False,
 ) -> AsyncIterator[InProcess]:
-    """Run everything for as long as the context lasts; ``happened`` hears the data plane's events.
+    """Run everything for as long as the context lasts; ``happened`` hears the data plane's events,
+    with ``trace`` every frame of its wires.
 
     Leaving it stops the data plane at once: who wants to drain does so before. A part that fails
     (a defect) ends the context's body, and the failure is raised in an ExceptionGroup.
@@ -52,7 +57,7 @@ async def in_process(
         try:
             parts = InProcess(MemoryStore(Scheme([RELAY]), clock), client, dataplane, clock)
             async with asyncio.TaskGroup() as group:
-                running = group.create_task(_run(parts, client, access, happened))
+                running = group.create_task(_run(parts, client, access, happened, trace))
                 yield parts
                 running.cancel()
         finally:
@@ -60,10 +65,14 @@ async def in_process(
 
 
 async def _run(
-    parts: InProcess, client: HttpClient, access: Access, happened: Callable[[Event], None]
+    parts: InProcess,
+    client: HttpClient,
+    access: Access,
+    happened: Callable[[Event], None],
+    trace: bool,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        keeper = CredentialKeeper(access, parts.dataplane, parts.clock, group)
+        keeper = CredentialKeeper(access, parts.dataplane, parts.clock, group, trace=trace)
         kinds = Kinds(client.get_raw, parts.clock)
         cluster = Cluster(client, access.namespace, keeper.introduce, kinds)
         controller = RelayController(

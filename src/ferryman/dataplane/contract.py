@@ -114,7 +114,8 @@ class ClusterSettings:
 
     ``headers`` carry the credential (lower-case names); ``expires`` is when it does, on the wall
     clock in seconds since the epoch, or None. ``path`` is a prefix of the API's paths. With a
-    ``proxy``, it is the proxy that looks the host up and connects.
+    ``proxy``, it is the proxy that looks the host up and connects. With ``trace``, Traced tells
+    every frame on the cluster's wires.
     """
 
     key: str
@@ -125,6 +126,7 @@ class ClusterSettings:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     expires: float | None = None
     proxy: Proxy | None = None
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +172,15 @@ class DialFailed:
 
 @dataclass(frozen=True, slots=True)
 class WireLost:
-    """An upgraded connection into a pod ended that should not have."""
+    """An upgraded connection into a pod ended that should not have.
+
+    ``dead`` says that nobody closed it: it does not answer, and what it carried has stood still.
+    """
 
     cluster: str
     pod: str
     message: str
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +199,28 @@ class NeedCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """What happened on a wire, for a bug report: its upgrade, every frame both ways, its end.
+
+    ``at`` is in seconds on the loop's clock. Of payloads only the length is told, of credentials
+    nothing.
+    """
+
+    cluster: str
+    pod: str
+    wire: int
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """So many events were dropped because nobody took them in time."""
 
     events: int
 
 
-Event = Opened | Closed | DialFailed | WireLost | ClusterReached | NeedCredentials | Gap
+Event = Opened | Closed | DialFailed | WireLost | ClusterReached | NeedCredentials | Traced | Gap
 
 
 @dataclass(frozen=True, slots=True)

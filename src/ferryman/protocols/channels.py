@@ -31,6 +31,7 @@ from ferryman.protocols.multiplex import (
     PairOpened,
     Pong,
     ServerEvent,
+    Trace,
 )
 from ferryman.protocols.websocket import Piece, PongReceived, WebSocket
 
@@ -110,6 +111,7 @@ class ChannelsClient(_Ends):
         self._text_left = ERROR_TEXT_LIMIT
         self._open = False
         self._over = False
+        self.trace: Trace | None = None
 
     def open(self, port: int) -> int:
         """The one pair of this wire. ValueError for another port or a second time."""
@@ -122,7 +124,10 @@ class ChannelsClient(_Ends):
         """Queue bytes for the pod."""
         view = memoryview(data if pair == 1 and not self._over else b"")
         for start in range(0, len(view), SEND_LIMIT):
-            self._websocket.send((b"\0", view[start : start + SEND_LIMIT]))
+            piece = view[start : start + SEND_LIMIT]
+            self._websocket.send((b"\0", piece))
+            if self.trace is not None:
+                self.trace(f"> channel 0: {len(piece)} bytes")
 
     def finish(self, pair: int) -> None:
         """Nothing: v4 has no half-close, and Close would cut off the pod's answer."""
@@ -141,10 +146,14 @@ class ChannelsClient(_Ends):
         events: list[Event] = []
         for event in self._websocket.receive(data):
             if isinstance(event, Piece):
+                if self.trace is not None:
+                    self.trace(f"< a piece of a message: {len(event.data)} bytes")
                 self._take(event, events)
             elif isinstance(event, PongReceived):
                 events += self._pong(event)
             else:
+                if self.trace is not None:
+                    self.trace(f"< {event}")
                 if not self._over:
                     events.append(Finished(1))
                 events += (ErrorEnded(1), GoneAway(str(event), clean=event.clean))

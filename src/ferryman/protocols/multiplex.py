@@ -8,6 +8,7 @@ wire, ``answering`` a server's; ``dataplane.wires`` and ``demo`` move the bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,6 +100,10 @@ Event = Accepted | Data | Finished | ErrorText | ErrorEnded | PairReset | Pong |
 ServerEvent = PairAwaited | PairOpened | Data | Finished | PairReset | Pong | GoneAway
 
 
+Trace = Callable[[str], None]
+"""Takes ``> `` and a frame that goes to the cluster, or ``< `` and one that comes from it."""
+
+
 class ClientWire(Protocol):
     """Our end of a wire. Calls queue bytes, ``data_to_send`` drains them; nothing blocks.
 
@@ -108,6 +113,8 @@ class ClientWire(Protocol):
 
     half_closes: bool
     """Whether ``finish`` can be said on this wire."""
+    trace: Trace | None
+    """Called with a line for every frame, both ways; payloads show by their length only."""
 
     def open(self, port: int) -> int:
         """Ask for a port in the pod; the pair's number. Data may be sent at once."""

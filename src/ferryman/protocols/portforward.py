@@ -26,6 +26,7 @@ from ferryman.protocols.multiplex import (
     PairReset,
     Pong,
     ServerEvent,
+    Trace,
 )
 from ferryman.protocols.spdy import connection as spdy
 from ferryman.protocols.websocket import Tunnel
@@ -110,6 +111,14 @@ class PortForwardClient(_SpdyWire):
         self._next = 1
         self._pairs: dict[int, _ClientPair] = {}
         self._by_stream: dict[int, _ClientPair] = {}
+
+    @property
+    def trace(self) -> Trace | None:
+        return self._connection.trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._connection.trace = trace
 
     def open(self, port: int) -> int:
         """SYN error, FIN error, SYN data, all queued at once; the pair's number."""

@@ -18,6 +18,7 @@ from ferryman.dataplane.contract import (
     Dialled,
     Event,
     PodAddress,
+    Traced,
     WireLost,
 )
 from ferryman.dataplane.loop import Loop, Timer
@@ -29,6 +30,7 @@ from ferryman.dataplane.wires.heartbeat import Pace
 from ferryman.dataplane.wires.link import Link
 from ferryman.dataplane.wires.pool import Pool
 from ferryman.dataplane.wires.wire import Wire
+from ferryman.protocols.multiplex import Trace
 
 _TEXTS = {
     "draining": "the pod is going away",
@@ -146,10 +148,13 @@ class Cluster:
         self._decide()
 
     def suspect(self) -> None:
-        """The clock jumped: every wire has to answer now."""
+        """The clock jumped: every wire has to answer now. Nobody waits for that, nor for
+        handshakes from before.
+        """
         for wire in list(self._wires.values()):
             wire.suspect()
-        self._decide()  # whoever waits need not wait for the answers
+        self._begin_anew(list(self._handshakes))
+        self._decide()
 
     def reachable(self) -> None:
         """Somebody else got through to the API server: try what was put off, and anew what hangs
@@ -157,9 +162,7 @@ class Cluster:
         """
         self._pool.reachable()
         before = self._loop.now() - HANGS
-        for number in [n for n, h in self._handshakes.items() if h.began < before]:
-            self._handshakes.pop(number).cancel()
-            self._pool.withdrawn(number, per_dial=self._pool.per_dial)
+        self._begin_anew([n for n, h in self._handshakes.items() if h.began < before])
         self._decide()
 
     def counts(self) -> Counts:
@@ -211,16 +214,24 @@ class Cluster:
         self._pool.doubts(wire.number, doubted=False)
         self._decide_if_waiting()
 
-    def lost(self, wire: Wire, why: str, *, clean: bool, silence: float) -> None:
+    def lost(self, wire: Wire, why: str, *, clean: bool, silent: float | None) -> None:
         self._wires.pop(wire.number, None)
         self._pool.lost(wire.number)
-        self._pace.closed(self._loop.now(), silence)
+        if wire.trace is not None:
+            wire.trace(f"the wire is lost: {why}")
+        if silent is not None:
+            self._pace.closed(self._loop.now(), silent)
         if not clean:
             self._trouble = True
-            self._emit(WireLost(self._link.settings.key, wire.pod, why))
+            self._emit(WireLost(self._link.settings.key, wire.pod, why, dead=silent is None))
         self._decide()
 
     # -- carrying out --
+
+    def _begin_anew(self, handshakes: list[int]) -> None:
+        for number in handshakes:
+            self._handshakes.pop(number).cancel()
+            self._pool.withdrawn(number, per_dial=self._pool.per_dial)
 
     def _decide_if_waiting(self) -> None:
         if self._pool.waits():
@@ -260,9 +271,17 @@ class Cluster:
     def _open(self, number: int, pod: PodAddress, dial: int | None) -> None:
         asked = self._dials.get(dial) if dial is not None else None
         port = asked.address.port if asked is not None else None
-        handshake = Handshake(self._link, pod, port, lambda o: self._opened(number, pod, o))
+        trace = self._tracer(number, pod)
+        handshake = Handshake(self._link, pod, port, lambda o: self._opened(number, pod, o), trace)
         self._handshakes[number] = handshake
         handshake.start()
+
+    def _tracer(self, number: int, pod: PodAddress) -> Trace | None:
+        """Who is told what happens on a wire, if anybody is."""
+        key, loop, emit = self._link.settings.key, self._loop, self._emit
+        if not self._link.settings.trace:
+            return None
+        return lambda text: emit(Traced(key, pod.name, number, loop.now(), text))
 
     def _opened(self, number: int, pod: PodAddress, outcome: Outcome) -> None:
         del self._handshakes[number]
@@ -282,6 +301,7 @@ class Cluster:
                 self._pool.failed(number, now)
         else:
             self._failures.pop(pod.uid, None)
+            outcome.wire.trace = self._tracer(number, pod)
             wire = Wire(
                 number,
                 pod.name,

@@ -18,7 +18,14 @@ from ferryman.dataplane.wires.link import CredentialWait, Link
 from ferryman.dataplane.wires.transport import Transport
 from ferryman.errors import PeerError, UserError
 from ferryman.protocols import transports
-from ferryman.protocols.multiplex import ClientWire, Established, Event, Opening, Rejected
+from ferryman.protocols.multiplex import (
+    ClientWire,
+    Established,
+    Event,
+    Opening,
+    Rejected,
+    Trace,
+)
 
 TRANSPORTS = ("tunnel", "spdy", "channels")
 TIMEOUT = 15.0
@@ -58,13 +65,19 @@ class Handshake:
     """
 
     def __init__(
-        self, link: Link, pod: PodAddress, port: int | None, done: Callable[[Outcome], None]
+        self,
+        link: Link,
+        pod: PodAddress,
+        port: int | None,
+        done: Callable[[Outcome], None],
+        trace: Trace | None = None,
     ) -> None:
         self.began = 0.0
         self._link = link
         self._pod = pod
         self._port = port
         self._done: Callable[[Outcome], None] | None = done
+        self._trace = trace
         self._left = [t for t in (link.preferred(), *TRANSPORTS) if t]
         self._trying = ""
         self._generation = link.generation
@@ -112,6 +125,7 @@ class Handshake:
         self._attempt()
 
     def _attempt(self) -> None:
+        self._tell(f"> {self._trying}: connecting to {self._link.authority}")
         self._generation = self._link.generation
         self._timer = self._link.loop.call_later(TIMEOUT, self._timed_out)
         self._connecting = self._link.connect(self._connected)
@@ -122,6 +136,7 @@ class Handshake:
             self._finish(Unreached(result))
             return
         self._transport = result
+        self._tell(f"> {self._trying}: upgrade, pod {self._pod.name} (uid {self._pod.uid})")
         try:
             self._opening = self._begin()
         except UserError as error:
@@ -181,6 +196,9 @@ class Handshake:
         if isinstance(answer, Established):
             self._established(answer)
             return
+        self._tell(
+            f"< {self._trying}: refused with {answer.status}: {judgement.brief(answer.message)}"
+        )
         self._release()
         if answer.status == 401 and not self._asked:
             self._need_credential(judgement.brief(answer.message) or "401 Unauthorized")
@@ -200,6 +218,7 @@ class Handshake:
             return
         self._link.loop.remove(transport.fd)
         self._link.remember(self._trying, transport)
+        self._tell(f"< {self._trying}: upgraded")
         shareable = self._trying != "channels"
         self._finish(Upgraded(transport, answer.wire, answer.events, shareable))
 
@@ -221,7 +240,13 @@ class Handshake:
         text = f"API server {self._link.authority}: no answer within {TIMEOUT:.0f} s"
         self._finish(Unreached(DialFailure("timeout", text, delivered=False)))
 
+    def _tell(self, text: str) -> None:
+        if self._trace is not None:
+            self._trace(text)
+
     def _finish(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Unreached):
+            self._tell(f"{self._trying}: {outcome.failure.message}")
         done, self._done = self._done, None
         self._release()
         if done is not None:

@@ -79,8 +79,9 @@ class Keeper(Protocol):
         """It has."""
         ...
 
-    def lost(self, wire: Wire, why: str, *, clean: bool, silence: float) -> None:
+    def lost(self, wire: Wire, why: str, *, clean: bool, silent: float | None) -> None:
         """The wire is over, its streams will be told; ``clean`` if nobody used it and the server
-        said why. Nothing had come for ``silence`` seconds.
+        said why. It was closed from afar after ``silent`` seconds without a byte; None if nobody
+        closed it and it does not answer.
         """
         ...

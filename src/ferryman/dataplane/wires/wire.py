@@ -54,6 +54,7 @@ class Wire:
         self.pod = pod
         self.loop = loop
         self.half_closes = machine.half_closes
+        self.trace = machine.trace
         self.writable = True
         self._transport = transport
         self._machine = machine
@@ -359,11 +360,11 @@ class Wire:
                 self._queued += 1
                 self._flush_soon()
             case "lost":
-                self._lost(f"no answer to a PING within {DEADLINE:.0f} s")
+                self._lost(f"no answer to a PING within {DEADLINE:.0f} s", dead=True)
                 return
             case "doubtful":
                 if self._transport.stuck():
-                    self._lost("the API server's host does not answer any more")
+                    self._lost("the API server's host does not answer any more", dead=True)
                     return
         self._arm()
 
@@ -385,13 +386,13 @@ class Wire:
 
     # -- the end --
 
-    def _lost(self, why: str, *, clean: bool = False) -> None:
+    def _lost(self, why: str, *, clean: bool = False, dead: bool = False) -> None:
         if self._closed:
             return
         self._shut()
         used = any(stream.attached for stream in self._streams.values())
-        silence = self._heartbeat.silence(self.loop.now())
-        self._keeper.lost(self, why, clean=clean and not used, silence=silence)
+        silent = None if dead else self._heartbeat.silence(self.loop.now())
+        self._keeper.lost(self, why, clean=clean and not used, silent=silent)
         self._tell_streams(why)
 
     def _shut(self) -> None:

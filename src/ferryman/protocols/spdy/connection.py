@@ -8,7 +8,7 @@ nor respects one. A frame for a stream that is over is dropped: it crossed our R
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -128,6 +128,8 @@ class Connection:
         self._out: list[bytes | bytearray] = []
         self._answers = 0
         self._gone = False
+        self.trace: Callable[[str], None] | None = None
+        """Called with a line for every frame, both ways; data shows by its length only."""
 
     def state(self, stream: int) -> State:
         """What may still be said on a stream; one that was forgotten is closed."""
@@ -145,18 +147,19 @@ class Connection:
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         self._streams[stream] = _Stream("local ended" if fin else "open", credit=0, replied=False)
         block = self._compressor.compress(headers)
-        self._queue(frames.SynStream(stream, block, frames.FIN if fin else 0))
+        self._queue(frames.SynStream(stream, block, frames.FIN if fin else 0), headers)
         return stream
 
     def reply(self, stream: int, headers: Mapping[str, str] | None = None) -> None:
         """Accept a stream of the peer's."""
         if stream in self._streams:
-            self._queue(frames.SynReply(stream, self._compressor.compress(headers or {})))
+            block = self._compressor.compress(headers or {})
+            self._queue(frames.SynReply(stream, block), headers)
 
     def send_headers(self, stream: int, headers: Mapping[str, str]) -> None:
         """Send more headers on a stream."""
         if self._step(stream, "send data"):
-            self._queue(frames.Headers(stream, self._compressor.compress(headers)))
+            self._queue(frames.Headers(stream, self._compressor.compress(headers)), headers)
 
     def send(self, stream: int, data: bytes | bytearray | memoryview) -> None:
         """Queue data, copied once, behind its header in one buffer."""
@@ -168,11 +171,15 @@ class Connection:
         for start in range(0, len(view), frames.DATA_LIMIT):
             piece = view[start : start + frames.DATA_LIMIT]
             self._out.append(b"".join((frames.data_head(stream, len(piece)), piece)))
+            if self.trace is not None:
+                self.trace(f"> DATA {stream}: {len(piece)} bytes")
 
     def finish(self, stream: int) -> None:
         """Half-close."""
         if self._step(stream, "send fin"):
             self._out.append(frames.data_head(stream, 0, fin=True))
+            if self.trace is not None:
+                self.trace(f"> DATA {stream}: FIN")
 
     def reset(self, stream: int, status: int = frames.CANCEL) -> None:
         """End both directions at once."""
@@ -205,6 +212,8 @@ class Connection:
         if self._gone:
             return events
         for frame in self._reader.receive(data):
+            if self.trace is not None:
+                self.trace(f"< {frames.describe(frame)}")
             self._take(frame, events)
             if isinstance(frame, frames.GoAway):
                 break
@@ -330,8 +339,11 @@ class Connection:
             raise PeerError(f"more than {_ANSWERS_LIMIT} frames at once that want an answer")
         self._queue(frame)
 
-    def _queue(self, frame: frames.Control) -> None:
+    def _queue(self, frame: frames.Control, headers: Mapping[str, str] | None = None) -> None:
         self._out.append(frame.encode())
+        if self.trace is not None:
+            said = " ".join(f"{name}={value}" for name, value in (headers or {}).items())
+            self.trace(f"> {frames.describe(frame)} {said}".rstrip())
 
 
 def _check_window(window: int) -> None:

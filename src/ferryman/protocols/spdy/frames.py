@@ -132,6 +132,33 @@ Control = SynStream | SynReply | RstStream | Settings | Ping | GoAway | Headers 
 Frame = Control | DataChunk
 
 
+_WITH_HEADERS: dict[type[SynStream | SynReply | Headers], str] = {
+    SynStream: "SYN_STREAM",
+    SynReply: "SYN_REPLY",
+    Headers: "HEADERS",
+}
+
+
+def describe(frame: Frame) -> str:
+    """A frame in a few words, for a trace: its name, its ids, and of a payload the length only."""
+    match frame:
+        case DataChunk(stream, data, ends_frame, fin):
+            more = "" if ends_frame else ", more of it to come"
+            return f"DATA {stream}: {len(data)} bytes{more}{', FIN' if fin else ''}"
+        case RstStream(stream, status):
+            return f"RST_STREAM {stream}: status {status}"
+        case GoAway(last, status):
+            return f"GOAWAY: last stream {last}, status {status}"
+        case WindowUpdate(stream, delta):
+            return f"WINDOW_UPDATE {stream}: {delta} bytes"
+        case Settings(entries):
+            return "SETTINGS: " + ", ".join(f"{key}={value}" for _, key, value in entries)
+        case Ping(number):
+            return f"PING {number}"
+        case SynStream(stream, _, flags) | SynReply(stream, _, flags) | Headers(stream, _, flags):
+            return f"{_WITH_HEADERS[type(frame)]} {stream}{', FIN' if flags & FIN else ''}"
+
+
 def data_head(stream: int, length: int, *, fin: bool = False) -> bytes:
     """The eight bytes before the payload of a DATA frame."""
     return _HEAD.pack(stream, (FIN if fin else 0) << 24 | length)
