@@ -121,14 +121,14 @@ class ContainerWaiting(Struct, frozen=True, rename="camel", omit_defaults=True, 
 class ContainerRunning(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """It runs."""
 
-    started_at: str | None
+    started_at: str | None = None
 
 
 class ContainerTerminated(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """It ran."""
 
-    started_at: str | None
-    finished_at: str | None
+    started_at: str | None = None
+    finished_at: str | None = None
     exit_code: Int32
     reason: str = ""
 
@@ -168,7 +168,7 @@ class Pod(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True)
     uid: str
     name: str
     namespace: str
-    created_at: str | None
+    created_at: str | None = None
     phase: str
     deleting: bool
     conditions: Annotated[tuple[PodCondition, ...], Meta(extra_json_schema=_ATOMIC)] = ()
