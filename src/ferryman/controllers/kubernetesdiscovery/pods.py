@@ -64,19 +64,20 @@ def summary(pod: Object) -> str:
 
 def _initializing(pod: Object, status: Mapping[str, Any]) -> str:
     """What the first init container that is not done is at; empty once all are."""
-    total = len((pod.get("spec") or {}).get("initContainers") or ())
+    written = (pod.get("spec") or {}).get("initContainers") or ()
+    sidecars = {c.get("name") for c in written if c.get("restartPolicy") == "Always"}
     for i, container in enumerate(status.get("initContainerStatuses") or ()):
         state = container.get("state") or {}
         waiting, terminated = state.get("waiting") or {}, state.get("terminated")
         if terminated and not terminated.get("exitCode"):
             continue
-        if container.get("started") and state.get("running"):
-            continue  # a sidecar
+        if container.get("name") in sidecars and container.get("started"):
+            continue
         if terminated:
             return f"Init:{_ended(terminated)}"
         if waiting.get("reason") and waiting["reason"] != "PodInitializing":
             return f"Init:{waiting['reason']}"
-        return f"Init:{i}/{total}"
+        return f"Init:{i}/{len(written)}"
     return ""
 
 
