@@ -1,20 +1,20 @@
 """Who tells what to whom: a stream to the wire that carries it, a wire to its keeper.
 
-``wire`` is the ``Carrier``, ``cluster`` the ``Keeper``.
+``wire`` is the ``Carrier``, ``cluster`` the ``Keeper``. What they carry and keep is a parameter, so
+that nothing here has to know it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from ferryman.dataplane.loop import Loop
 
-if TYPE_CHECKING:
-    from ferryman.dataplane.wires.stream import StreamSide
-    from ferryman.dataplane.wires.wire import Wire
+Stream = TypeVar("Stream", contravariant=True)
+Wire = TypeVar("Wire", contravariant=True)
 
 
-class Carrier(Protocol):
+class Carrier(Protocol[Stream]):
     """What a stream needs of its wire."""
 
     loop: Loop
@@ -33,28 +33,28 @@ class Carrier(Protocol):
 
     def reset(self, pair: int) -> None: ...
 
-    def eased(self, stream: StreamSide) -> None:
+    def eased(self, stream: Stream) -> None:
         """Its client took bytes, or is gone."""
         ...
 
-    def lingers(self, stream: StreamSide) -> None:
+    def lingers(self, stream: Stream) -> None:
         """Its client has said its last word: the wire is free for another."""
         ...
 
-    def revives(self, stream: StreamSide) -> None:
+    def revives(self, stream: Stream) -> None:
         """Not quite: much is still coming for it."""
         ...
 
-    def over(self, stream: StreamSide) -> None:
+    def over(self, stream: Stream) -> None:
         """Nothing more will come for it."""
         ...
 
-    def flushed(self, stream: StreamSide) -> bool:
+    def flushed(self, stream: Stream) -> bool:
         """Whether anything of it was given to the network."""
         ...
 
 
-class Keeper(Protocol):
+class Keeper(Protocol[Wire]):
     """Who owns the wire, and counts its streams."""
 
     def lingers(self, wire: Wire) -> None: ...

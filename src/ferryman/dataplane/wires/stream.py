@@ -60,7 +60,7 @@ class StreamSide:
         "waiting",
     )
 
-    def __init__(self, wire: Carrier, pair: int, mark: int) -> None:
+    def __init__(self, wire: Carrier[StreamSide], pair: int, mark: int) -> None:
         self.fd: int | None = None
         self.pair = pair
         self.mark = mark

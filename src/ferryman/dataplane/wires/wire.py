@@ -47,7 +47,7 @@ class Wire:
         transport: Transport,
         machine: ClientWire,
         scratch: memoryview,
-        keeper: Keeper,
+        keeper: Keeper[Wire],
         pace: Pace | None = None,
     ) -> None:
         self.number = number
