@@ -398,7 +398,7 @@ async def test_a_stream_may_be_quiet_and_may_be_left() -> None:
 
 
 async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(*_: object, **__: object) -> list[Any]:
+    def resolve(*_: object, **__: object) -> list[Any]:
         stream = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
         return [
             (socket.AF_INET, *stream, ("127.0.0.2", server.port)),  # nobody listens there
@@ -406,7 +406,7 @@ async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch)
         ]
 
     async with scripted(answer_pod) as server:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
         url = server.url.replace("127.0.0.1", "cluster.example")
         async with HttpClient(access(url)) as client:
             await client.get(PODS, "a", "ns")

@@ -15,16 +15,18 @@ import ssl
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import TypeVar, cast
 
+from ferryman.apiclient.reaching import reach
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
 from ferryman.protocols.http.client import Body, Client, Ended, Responded
 from ferryman.protocols.proxy import Proxy, passage
 
 _HIGH_WATER = 1 << 20
-_SEPARATE_FAMILIES_SECONDS = 0.25  # RFC 8305: the other address family gets its chance after this
 _GONE_AFTER = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A silent peer (network gone, machine asleep) is noticed after half a minute, in a watch too."""
+
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Stale(Unavailable):
@@ -223,13 +225,8 @@ async def connect(
         async with asyncio.timeout(timeout):
             if proxy is not None:
                 return await _connect_through(proxy, server, (host, port), context, server_name)
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(server),
-                host,
-                port,
-                ssl=context,
-                server_hostname=server_name or host if context is not None else None,
-                happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
+            _, connection = await _over(
+                await reach(host, port), lambda: Connection(server), context, server_name or host
             )
     except ssl.SSLCertVerificationError as cause:
         raise UserError(
@@ -253,15 +250,29 @@ async def _connect_through(
     from ferryman.apiclient.passing import Passing
 
     way = passage(proxy, *address)
-    _, passing = await asyncio.get_running_loop().create_connection(
-        lambda: Passing(way),
-        proxy.host,
-        proxy.port,
-        happy_eyeballs_delay=_SEPARATE_FAMILIES_SECONDS,
-    )
+    _, passing = await _over(await reach(proxy.host, proxy.port), lambda: Passing(way))
     connection = Connection(server)
     await passing.handed_over(connection, context, server_name or address[0])
     return connection
+
+
+async def _over(
+    sock: socket.socket,
+    protocol: Callable[[], P],
+    context: ssl.SSLContext | None = None,
+    server_name: str = "",
+) -> tuple[asyncio.BaseTransport, P]:
+    """Speak a protocol on a connected socket, with TLS if there is a context."""
+    try:
+        return await asyncio.get_running_loop().create_connection(
+            protocol,
+            sock=sock,
+            ssl=context,
+            server_hostname=server_name if context is not None else None,
+        )
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _reason(cause: Exception) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from ferryman.api.client import (
@@ -77,6 +77,10 @@ class HttpClient:
     def suspect(self) -> None:
         """The network may have changed, or the machine slept: open new connections."""
         self._transport.suspect()
+
+    def when_reached(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the server answers again after it could not be reached."""
+        self._transport.reached = callback
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
         return await self._object("GET", path(resource, namespace, name))

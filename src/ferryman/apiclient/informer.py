@@ -19,7 +19,7 @@ from ferryman.api.client import Added, Bookmark, Deleted, Modified, ObjectClient
 from ferryman.api.resource import Name, Object, Resource, name_of
 from ferryman.api.selectors import ALL, Selector
 from ferryman.api.status import ApiError, Expired
-from ferryman.errors import FerrymanError
+from ferryman.errors import FerrymanError, Unavailable
 from ferryman.runtime.backoff import Backoff
 from ferryman.runtime.clock import Clock, SystemClock
 
@@ -167,7 +167,7 @@ class Informer:
 
     async def _watch(self) -> bool:
         """Follow until the server ends it; whether it lasted, or told anything."""
-        began, version = self._clock.monotonic(), self._version
+        began, version, followed = self._clock.monotonic(), self._version, False
         events = self._client.watch(
             self.resource,
             self._namespace,
@@ -175,10 +175,17 @@ class Informer:
             resource_version=self._version,
             bookmarks=True,
         )
-        async with aclosing(cast(AsyncGenerator[WatchEvent, None], events)):
-            async for event in events:
-                self._set_error(None)
-                self._take(event)
+        try:
+            async with aclosing(cast(AsyncGenerator[WatchEvent, None], events)):
+                async for event in events:
+                    followed = True
+                    self._set_error(None)
+                    self._take(event)
+        except Unavailable:
+            # A proxy that closes what is silent, a server that restarts: not the end of the world
+            # unless the next attempt fails too.
+            if not followed or self._clock.monotonic() - began < _SHORT_WATCH:
+                raise
         return self._version != version or self._clock.monotonic() - began >= _SHORT_WATCH
 
     def _take(self, event: WatchEvent) -> None:

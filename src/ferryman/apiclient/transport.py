@@ -9,7 +9,7 @@ knows what they mean.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -109,6 +109,9 @@ class Transport:
         self._open: set[Connection] = set()
         """Every connection whose socket is not released yet."""
         self._closed = False
+        self.reached: Callable[[], None] = lambda: None
+        """Called when the server answers again after it could not be reached."""
+        self._trouble = False
         self._tls: TLSSettings | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -147,7 +150,16 @@ class Transport:
     ) -> Answer:
         """As ``exchange``, any answer; whoever has it has to ``give_back`` its connection."""
         proof = await self._access.credentials.headers()
-        answer = await self._try(method, target, (*headers, *proof), body)
+        try:
+            answer = await self._try(method, target, (*headers, *proof), body)
+        except Unavailable:
+            self._trouble = True
+            raise
+        if answer.status in _AWAY:
+            self._trouble = True
+        elif self._trouble:
+            self._trouble = False
+            self.reached()
         if answer.status != 401:
             return answer
         try:
@@ -275,6 +287,8 @@ class Exchange:
             self._transport.give_back(self._connection)
 
 
+_AWAY = (429, 502, 503, 504)
+"""The server is too busy, or what stands before it does not reach it."""
 _BODILESS = ("GET", "HEAD")
 
 

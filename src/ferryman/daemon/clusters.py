@@ -10,19 +10,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ferryman.access.kubeconfig import Access
 from ferryman.apiclient.http_client import HttpClient
 from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.connections import Connection
 from ferryman.controllers.relay.reconciler import Cluster
-from ferryman.daemon.credentials import CredentialKeeper, DataPlane
+from ferryman.daemon.credentials import CredentialKeeper
+from ferryman.daemon.credentials import DataPlane as TakesCredentials
 from ferryman.kube.kinds import Kinds
 from ferryman.runtime.clock import Clock
 from ferryman.runtime.tasks import Tasks
 
 Load = Callable[[str], Access]
 """Reads a context from the kubeconfig; an empty name is the current one. Raises UserError."""
+
+
+class DataPlane(TakesCredentials, Protocol):
+    """The part of it that is told."""
+
+    def reachable(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,11 @@ class Clusters:
         if found := self._open.get(context):
             found.keeper.renew()
 
+    def drop_idle(self, context: str) -> None:
+        """There was trouble on the way to a cluster: connections that are idle may be dead."""
+        if found := self._open.get(context):
+            found.client.suspect()
+
     def suspect(self) -> None:
         """The network may have changed, or the machine slept: nothing open can be relied on."""
         for opened in self._open.values():
@@ -118,7 +131,9 @@ class Clusters:
 
     def _opened(self, access: Access) -> _Open:
         client = HttpClient(access)
+        client.when_reached(self._dataplane.reachable)
         keeper = CredentialKeeper(access, self._dataplane, self._clock, self._group)
+        kinds = Kinds(client.get_raw, self._clock)
         connection = Connection(
             access.context_name,
             access.cluster_name,
@@ -126,9 +141,9 @@ class Clusters:
             self._config_path,
             client,
             SharedInformers(client, self._clock, self._tasks),
+            kinds,
             client.get_raw,
         )
-        kinds = Kinds(client.get_raw, self._clock)
         return _Open(
             connection, client, keeper, Cluster(client, access.namespace, keeper.introduce, kinds)
         )

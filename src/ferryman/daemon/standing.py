@@ -28,7 +28,7 @@ from ferryman.controllers.relay.discovered import Discoveries
 from ferryman.controllers.relay.reconciler import RelayController
 from ferryman.daemon import clockjumps
 from ferryman.daemon.clusters import Clusters, Load
-from ferryman.dataplane.contract import Event, NeedCredentials
+from ferryman.dataplane.contract import ClusterReached, Event, NeedCredentials, WireLost
 from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.reconcile import Manager
 from ferryman.runtime.clock import Clock
@@ -103,6 +103,8 @@ async def _run(
     )
 
     def hear(event: Event) -> None:
+        if isinstance(event, WireLost | ClusterReached):
+            clusters.drop_idle(event.cluster)
         relays.happened(event)
         if isinstance(event, NeedCredentials):
             clusters.renew(event.cluster)
