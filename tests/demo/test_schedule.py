@@ -43,7 +43,8 @@ def test_a_schedule_names_its_minutes(text: str, due: bool) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8",
-     "5-1 * * * *", "*/0 * * * *", "a * * * *", "-1 * * * *", "* * * * * *", "@never", "1- * * * *", "*/ * * * *"],
+     "5-1 * * * *", "*/0 * * * *", "a * * * *", "-1 * * * *", "* * * * * *",
+     "@never", "1- * * * *", "*/ * * * *"],
 )  # fmt: skip
 def test_what_is_no_schedule_is_refused(text: str) -> None:
     with pytest.raises(UserError):

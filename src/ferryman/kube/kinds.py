@@ -59,12 +59,13 @@ class Kinds:
 
         def is_it(served: _Served) -> bool:
             resource = served.resource
-            groups = ("", resource.group, f"{resource.version}.{resource.group}")
+            versioned = f"{resource.version}.{resource.group}".rstrip(".")
+            groups = ("", resource.group, versioned)
             return name in served.names and group in groups
 
         found = await self._find(is_it)
         if found is None:
-            raise unknown_kind(text, (min(s.names, key=len) for s in self._served))
+            raise unknown_kind(text, (name for s in self._served for name in sorted(s.names)))
         return found
 
     async def of(self, api_version: str, kind: str) -> Resource | None:
