@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell every frame on the wires into pods, for a bug report; payloads by length only",
     )
-    words.completer = _complete  # type: ignore[attr-defined]  # argcomplete's way
+    complete_words(words)
 
 
 def add_access_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +127,11 @@ def add_access_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", metavar="FILE", help="the kubeconfig file to use")
     namespace.completer = _complete_namespace  # type: ignore[attr-defined]  # argcomplete's way
     context.completer = _complete_context  # type: ignore[attr-defined]  # argcomplete's way
+
+
+def complete_words(argument: argparse.Action) -> None:
+    """Let a shell complete kinds, names and ports there."""
+    argument.completer = _complete  # type: ignore[attr-defined]  # argcomplete's way
 
 
 def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

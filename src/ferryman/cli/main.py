@@ -25,6 +25,7 @@ from ferryman.errors import FerrymanError
 VERBS: Mapping[str, str] = {
     "relay": "carry bytes between two addresses",
     "forward": "forward local ports to a workload in Kubernetes; it heals",
+    "why": "prove which hop of a forward fails",
     "demo": "run a small cluster in a box, with a forward into it",
     "completion": "print the script that completes ferry's arguments in a shell",
 }
