@@ -48,6 +48,7 @@ from ferryman.dataplane.contract import (
 )
 from ferryman.demo.kinds import SCHEME
 from ferryman.errors import FerrymanError, Unavailable, UserError
+from ferryman.kube.kinds import Kinds
 from ferryman.kube.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
 from ferryman.reconcile import Manager
 from ferryman.runtime.clock import ManualClock
@@ -110,18 +111,25 @@ class FakeCluster:
         finally:
             self.watching.remove((resource.plural, namespace))
 
-    async def get_raw(self, path: str) -> bytes:
+    async def get_raw(self, path: str, accept: str = "") -> bytes:
+        """``/version``, and discovery as servers before 1.26 have it."""
         if self._failure is not None:
             raise self._failure
-        if path == "/version":
-            return b'{"gitVersion": "v1.37.0"}'
-        api_version = path.removeprefix("/apis/").removeprefix("/api/")
-        served = [k.resource for k in SCHEME if k.resource.api_version == api_version]
-        if not served:
+        versions = dict.fromkeys(kind.resource.api_version for kind in SCHEME)
+        groups = [{"versions": [{"groupVersion": v}]} for v in versions if "/" in v]
+        documents: Object = {
+            "/version": {"gitVersion": "v1.37.0"},
+            "/api": {"versions": ["v1"]},
+            "/apis": {"groups": groups},
+        }
+        for kind in SCHEME:
+            r = kind.resource
+            at = f"/apis/{r.api_version}" if r.group else f"/api/{r.version}"
+            entry = {"name": r.plural, "kind": r.kind, "namespaced": r.namespaced}
+            documents.setdefault(at, {"resources": []})["resources"].append(entry)
+        if path not in documents:
             raise NotFound("the server could not find the requested resource")
-        resources = [{"name": r.plural, "kind": r.kind, "namespaced": r.namespaced} for r in served]
-        resources.append({"name": f"{served[0].plural}/status", "kind": served[0].kind})
-        return json.dumps({"resources": resources}).encode()
+        return json.dumps(documents[path]).encode()
 
     def _check(self, verb: str, resource: Resource) -> None:
         self.requests.append(f"{verb} {resource.plural}")
@@ -295,10 +303,12 @@ class FakeConnections:
             if cluster is None:
                 raise UserError(f'context "{context}" does not exist in kubeconfig')
             shared = SharedInformers(cluster, self._world.clock, self.tasks)
+            kinds = Kinds(cluster.get_raw, self._world.clock)
             self._open[context] = Connection(
-                context, f"kind-{context}", "n", "kubeconfig", cluster, shared, cluster.get_raw
-            )
-            self.relays[context] = Cluster(cluster, "n", self._introduce)
+                context, f"kind-{context}", "n", "kubeconfig", cluster, shared, kinds,
+                cluster.get_raw,
+            )  # fmt: skip
+            self.relays[context] = Cluster(cluster, "n", self._introduce, kinds)
         return self._open[context]
 
     async def _introduce(self) -> None:

@@ -6,12 +6,12 @@ objects name it. An empty context is the kubeconfig's current one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from ferryman.api.client import ObjectClient
 from ferryman.apiclient.sharing import SharedInformers
+from ferryman.kube.kinds import Kinds, ReadRaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Connection:
     """A context that was read: nothing is asked of its cluster before somebody uses it.
 
     ``cluster`` and ``config_path`` are the kubeconfig's words; ``get_raw`` gives the body at a
-    path of the API, such as ``/version``.
+    path of the API, such as ``/version``, in an accepted type.
     """
 
     context: str
@@ -28,7 +28,8 @@ class Connection:
     config_path: str
     client: ObjectClient
     informers: SharedInformers
-    get_raw: Callable[[str], Awaitable[bytes]]
+    kinds: Kinds
+    get_raw: ReadRaw
 
 
 class Connections(Protocol):

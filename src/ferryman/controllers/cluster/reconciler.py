@@ -90,7 +90,7 @@ class ClusterController:
 
     async def _ask(self, connection: Connection) -> Answer:
         async with asyncio.timeout(PATIENCE):
-            said = codec.from_json(await connection.get_raw("/version"))
+            said = codec.from_json(await connection.get_raw("/version", "application/json"))
             if not isinstance(said, dict) or not isinstance(said.get("gitVersion"), str):
                 raise PeerError("the cluster does not say which version it is")
             return Answer(said["gitVersion"], await _arch(connection))

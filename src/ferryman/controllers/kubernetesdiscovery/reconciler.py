@@ -158,7 +158,7 @@ class KubernetesDiscoveryController:
     def _owners_in(self, connection: Connection) -> Owners:
         owners = self._owners.get(connection.context)
         if owners is None:
-            owners = Owners(connection.client, connection.get_raw)
+            owners = Owners(connection.client, connection.kinds)
             self._owners[connection.context] = owners
         return owners
 
