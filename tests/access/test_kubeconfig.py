@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferryman.access import in_cluster
 from ferryman.access.kubeconfig import Access, files, load
@@ -317,3 +319,46 @@ def test_a_file_that_is_no_yaml_is_not_quoted(tmp_path: Path) -> None:
         load(path, None, {})
     assert "s3cret" not in str(error.value)
     assert error.value.__cause__ is None
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 99999) | st.text(max_size=8) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "server", "proxy-url", "exec", "command", "env", "token", "as"]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(["cluster", "user", "context"], JSONISH)))
+def test_whatever_stands_in_a_kubeconfig_it_is_an_access_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, entries: dict[str, Any]
+) -> None:
+    content = config()
+    for key, value in entries.items():
+        place = content[f"{key}s"][0]
+        place[key] = {**place[key], **value} if isinstance(value, dict) else value
+    try:
+        load(write(tmp_path_factory.getbasetemp() / "made-up", content), None, {})
+    except UserError:
+        pass
+
+
+@given(st.binary(max_size=60) | st.text("[]{}:-&*! \n'\"#a1", max_size=60).map(str.encode))
+def test_whatever_bytes_a_kubeconfig_has_they_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes"
+    path.write_bytes(data)
+    try:
+        load(str(path), None, {})
+    except UserError:
+        pass

@@ -21,6 +21,22 @@ from ferryman.runtime.backoff import Backoff
 from ferryman.runtime.clock import Clock
 
 
+async def read_owner(
+    client: ObjectClient, kinds: Kinds, reference: Reference, namespace: str
+) -> Object | None:
+    """The owner that an object of the namespace names; None if it is gone, or a namesake's now."""
+    kind = str(reference.get("kind", ""))
+    resource = await kinds.of(str(reference.get("apiVersion", "")), kind)
+    if resource is None:
+        return None
+    try:
+        name = str(reference.get("name", ""))
+        found = await client.get(resource, name, namespace if resource.namespaced else "")
+    except NotFound:
+        return None
+    return found if found["metadata"].get("uid") == reference.get("uid") else None
+
+
 class OwnerTree:
     """The owners of a namespace's objects. ``objects`` gives those whose owners matter now.
 
@@ -100,24 +116,12 @@ class OwnerTree:
 
     async def _read(self, reference: Reference) -> None:
         """Get one owner. One that is gone, or another under its name, owns nothing any more."""
-        uid = str(reference["uid"])
-        resource = await self._kinds.of(
-            str(reference.get("apiVersion", "")), str(reference.get("kind", ""))
-        )
-        if resource is None:
-            self._gone.add(uid)
-            return
-        namespace = self._namespace if resource.namespaced else ""
+        uid, found = str(reference["uid"]), None
         try:
-            found = await self._client.get(resource, str(reference.get("name", "")), namespace)
-        except NotFound:
-            self._gone.add(uid)
-            return
+            found = await read_owner(self._client, self._kinds, reference, self._namespace)
         except Forbidden as error:
-            self.refused = error
-            self._gone.add(uid)  # asking again and again changes no role
-            return
-        if str(found["metadata"].get("uid", "")) == uid:
+            self.refused = error  # asking again and again changes no role
+        if found is not None:
             self._known[uid] = found
         else:
             self._gone.add(uid)

@@ -31,6 +31,7 @@ from ferryman.dataplane.contract import (
     Policy,
 )
 from ferryman.errors import Unavailable
+from ferryman.kube.targets import unknown_kind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 V4 = Bind(TcpAddress("127.0.0.1", 8080))
@@ -130,6 +131,9 @@ TARGETS = {
     "nothing read yet": (Seen(), (), "Resolving", "deployment/web has not been seen yet"),
     "not there": (
         Seen(synced=True), (), "TargetNotFound", 'deployments.apps "web" not found',
+    ),
+    "a kind that there is not": (
+        Seen(error=unknown_kind("deploi", ())), (), "KindNotFound", "resource type \"deploi\"",
     ),
     "the pods are still to be read": (seen(synced=False), (), "Resolving", "the pods of"),
     "no pods": (seen(), (), "NoPods", "deployment/web has no pods"),

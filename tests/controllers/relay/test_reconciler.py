@@ -43,6 +43,7 @@ from ferryman.dataplane.contract import (
     Applied,
     Bind,
     Bound,
+    ClusterReached,
     DialFailed,
     Endpoint,
     ListenerCounters,
@@ -461,6 +462,20 @@ async def test_a_lost_wire_puts_the_watches_in_doubt_but_not_again_and_again(wor
     await world.settle()
     assert world.cluster.watched == before + 4
     assert await world.reason("Ready") == "Ready"
+
+
+async def test_a_wire_that_can_be_opened_again_wakes_the_watches(world: World) -> None:
+    await world.deployment()
+    await world.pod("web-1")
+    await world.relay()
+    await world.settle(SUSPECT_AGAIN)
+    before = world.cluster.watched
+    world.controller.happened(WireLost("c", "web-1", "no PONG within 5 s"))
+    await world.settle(2)
+    for _ in range(50):
+        world.controller.happened(ClusterReached("c"))
+        await world.settle()
+    assert world.cluster.watched == before + 4
 
 
 class MayOnlyGet(Watched):
