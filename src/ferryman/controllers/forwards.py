@@ -43,7 +43,8 @@ def relay_ports(
 ) -> tuple[Port | None, ...]:
     """A port for each forward; None for one whose host is nowhere.
 
-    ``before`` are the ports that the Relay has: a forward that is recognized keeps its name.
+    ``before`` are the ports that the Relay has: a forward that is recognized keeps its name; one
+    that is not gets a new one, or it would inherit the listener of another that was removed.
     """
     nameless = [_port(forward, hosts) for forward in forwards]
     names: dict[int, str] = {}
@@ -57,7 +58,7 @@ def relay_ports(
     ports: list[Port | None] = []
     for i, port in enumerate(nameless):
         if port is not None and i not in names:
-            taken = {*names.values()}
+            taken = {*names.values(), *(old.name for old in before)}
             numbers = (f"forward-{n}" for n in range(1, len(forwards) + len(before) + 1))
             names[i] = next(name for name in numbers if name not in taken)
         ports.append(None if port is None else _named(port, names[i]))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Iterable
 
+from ferryman.apiclient.reaching import resolve
 from ferryman.controllers.forwards import Hosts
 from ferryman.runtime.clock import Clock
 
@@ -21,15 +21,14 @@ _MOST = 1024
 LOOPBACKS = ("127.0.0.1", "::1")
 
 LookUp = Callable[[str], Awaitable[tuple[str, ...]]]
-"""Addresses of a name; raises OSError or TimeoutError."""
+"""Addresses of a name; raises OSError, UnicodeError or TimeoutError."""
 
 
 async def look_up(name: str) -> tuple[str, ...]:
     """What the system says."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(TIMEOUT):
-        found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+        found = await resolve(name, 0)
+    return tuple(dict.fromkeys(str(place[0]) for _, place in found))
 
 
 class HostNames:
@@ -58,14 +57,19 @@ class HostNames:
         if now - looked >= FRESH or not known:
             try:
                 looked, known = now, await self._look_up(host)
-            except (OSError, TimeoutError) as error:
+            except (OSError, UnicodeError, TimeoutError) as error:
                 if not known:
-                    reason = getattr(error, "strerror", None) or "the name server does not answer"
-                    return f"cannot listen on {host}: {reason}"
+                    return f"cannot listen on {host}: {_reason(error)}"
         self._known[host] = (looked, known)
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
         return known
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "not a host's name"
+    return getattr(error, "strerror", None) or "the name server does not answer"
 
 
 def _is_address(host: str) -> bool:

@@ -32,6 +32,8 @@ from ferryman.kube.documented import documented_port
 from ferryman.kube.pods import rank
 
 UNAVAILABLE = "ClusterUnavailable"
+MOST_PODS = 500
+"""That a status names, the newest: an object has its limits, and nobody forwards to more."""
 _TILTS_OWN = ("tilt.dev/resource", "tilt.dev/log-span-id")
 """Annotations by which Tilt finds the resource of an object; its views carry them, too."""
 _COMPLETED = ("Succeeded", "Failed")
@@ -56,7 +58,7 @@ def status(
         monitor_start_time=since,
         waiting=Waiting(reason=UNAVAILABLE) if available is False else None,
         running=running,
-        pods=tuple(pods),
+        pods=tuple(pods)[-MOST_PODS:],
     )
 
 
