@@ -35,6 +35,8 @@ class Fragile:
         self.watches: list[str] = []
         self.cut = asyncio.Event()
         """Set it to end the watches that are open, with ``failure`` if there is one."""
+        self.last_word: FerrymanError | None = None
+        """What watches that are cut end with though nothing else fails."""
         self.expire_pages = False
 
     def recover(self) -> None:
@@ -90,8 +92,8 @@ class Fragile:
                     raise event
                 yield event
             self.cut.clear()
-            if self.failure:
-                raise self.failure
+            if failure := self.failure or self.last_word:
+                raise failure
         finally:
             await events.aclose()
 
@@ -225,6 +227,31 @@ async def test_when_the_watch_ends_it_goes_on_from_the_last_version() -> None:
         assert world.heard() == ["+a", "+b", "+c"]
         assert len(world.client.lists) == 1
         assert world.health == ["healthy"]
+
+
+async def test_a_watch_that_is_cut_after_a_while_goes_on_without_a_word() -> None:
+    world = World()
+    await world.create("a")
+    async with world.running():
+        world.client.last_word = Unavailable("it ended the connection")
+        for times in range(1, 6):  # a proxy closes what is silent
+            await world.clock.advance(5)
+            world.client.cut.set()
+            await world.settle()
+            assert len(world.client.watches) == 1 + times
+            assert world.clock.waiting == 0
+        assert world.health == ["healthy"]
+        await world.create("b")
+        assert world.heard() == ["+a", "+b"]
+
+
+async def test_a_watch_that_hangs_and_then_fails_is_a_failure() -> None:
+    world = World()
+    async with world.running():
+        world.client.failure = Unavailable("no answer within 10 s")
+        world.client.cut.set()
+        await world.settle()
+        assert not world.informer.healthy
 
 
 async def test_a_watch_that_ends_at_once_is_not_asked_for_in_a_tight_loop() -> None:

@@ -1,6 +1,7 @@
 """What happens when connections, servers and credentials misbehave; on real sockets."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -395,6 +396,33 @@ async def test_a_stream_may_be_quiet_and_may_be_left() -> None:
             assert await anext(lines) == b"second\n"
             await lines.aclose()
             await server.left.wait()
+
+
+async def test_it_is_told_when_a_server_answers_again() -> None:
+    told: list[str] = []
+    statuses = iter([200, 503, 429, 200, 200, 502, 404, 200])
+
+    async def handle(request: Request) -> None:
+        if request.target.endswith("hang"):
+            request.reset()
+            return
+        status = next(statuses)
+        await request.answer(status, b"{}")
+        told.append(str(status))
+
+    async with scripted(handle) as server, HttpClient(access(server.url)) as client:
+        client.when_reached(lambda: told.append("reached"))
+        for _ in range(8):
+            with contextlib.suppress(FerrymanError):
+                await client.get_raw("/x")
+        with pytest.raises(Unavailable):
+            await client.get_raw("/hang")
+        statuses = iter([200])
+        await client.get_raw("/x")
+    assert told == [
+        "200", "503", "429", "200", "reached", "200", "502", "404", "reached", "200", "200",
+        "reached",
+    ]  # fmt: skip
 
 
 async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from ferryman.dataplane.wires.heartbeat import SWALLOWED, Heartbeat
+from ferryman.dataplane.wires.heartbeat import INTERVAL, SWALLOWED, Heartbeat, Pace
 
 # Each step: what is reported, or "tick" with what is due then; times in seconds from the start.
 TRANSCRIPTS: list[tuple[str, list[tuple[float, str, object]]]] = [
@@ -84,3 +84,27 @@ def test_it_says_when_to_ask_again() -> None:
     assert heartbeat.wake() == 20
     heartbeat.pause()
     assert heartbeat.wake() is None
+
+
+# Each loss: when, and after how much silence.
+@pytest.mark.parametrize(
+    ("losses", "interval"),
+    [
+        ([(5, 5.0), (11, 5.0)], 2.5),
+        ([(5, 5.0), (11, 5.3)], 2.65),
+        ([(5, 5.0)], INTERVAL),  # once is chance
+        ([(5, 5.0), (5.2, 5.0)], INTERVAL),  # one event, such as a server that restarts
+        ([(5, 5.0), (12, 6.0)], INTERVAL),
+        ([(5, 0.1), (11, 0.1)], INTERVAL),  # it was not silent
+        ([(60, 60.0), (120, 60.0)], INTERVAL),  # a PING should have helped, and did not
+        ([(5, 5.0), (11, 5.0), (20, 2.2), (25, 2.2)], 1.1),
+    ],
+)
+def test_wires_are_asked_more_often_than_somebody_closes_silent_ones(
+    losses: list[tuple[float, float]], interval: float
+) -> None:
+    pace = Pace()
+    for when, silence in losses:
+        pace.closed(when, silence)
+    assert pace.interval == pytest.approx(interval)
+    assert Heartbeat(100.0, pace).wake() == pytest.approx(100 + interval)

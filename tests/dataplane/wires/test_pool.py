@@ -74,6 +74,84 @@ class Story:
         return self
 
 
+def unreached(story: Story, wire: int) -> list[Action]:
+    story.pool.unreached(wire, story.now)
+    return story()
+
+
+def test_while_the_server_is_away_one_handshake_at_a_time_finds_out_whether_it_still_is() -> None:
+    story = Story()
+    for dial in range(1, 4):
+        story.dial(dial)
+    assert unreached(story, 1) == []
+    assert unreached(story, 2) == []  # each of those under way may still tell otherwise
+    assert unreached(story, 3) == [Refuse(dial, "failed") for dial in (1, 2, 3)]
+    waits = []
+    for round_ in range(8):
+        for dial in range(3):
+            assert story.dial(10 * round_ + dial) == []
+        waits.append(until_it_opens(story))
+        [wire] = story.pool._wires  # for all three
+        assert len(unreached(story, wire)) == 3
+    assert waits == sorted(waits)
+    assert waits[0] <= 2 * LIMITS.first_wait
+    assert LIMITS.longest_wait / 2 < waits[-1] <= LIMITS.longest_wait
+
+
+def until_it_opens(story: Story) -> float:
+    """Let time pass until exactly one handshake is begun; how much that was."""
+    began, actions = story.now, story()
+    while not actions:
+        actions = story.after(max(story.pool.wake(story.now) - story.now, 1e-6))
+    [action] = actions
+    assert isinstance(action, Open)
+    return story.now - began
+
+
+def away(story: Story) -> None:
+    """Many handshakes in a row have not reached the server."""
+    for dial in range(100, 110):
+        actions = story.dial(dial) or story.after(LIMITS.longest_wait)
+        [action] = actions
+        assert isinstance(action, Open)
+        assert unreached(story, action.wire) == [Refuse(dial, "failed")]
+
+
+def test_a_handshake_that_works_ends_the_wait_for_all() -> None:
+    story = Story()
+    away(story)
+    assert [story.dial(dial) for dial in (1, 2, 3)] == [[], [], []]
+    [found] = story.after(LIMITS.longest_wait)
+    assert isinstance(found, Open)
+    assert [a for a in story.opened(found.wire) if isinstance(a, Open)]  # for the others
+
+
+def test_word_from_elsewhere_that_the_server_is_back_ends_the_wait() -> None:
+    story = Story()
+    away(story)
+    assert story.dial(1) == []
+    story.pool.reachable()
+    assert [type(action) for action in story()] == [Open]
+
+
+def test_what_the_server_asked_for_is_kept_to_whoever_else_got_through() -> None:
+    story = Story()
+    story.dial(1)
+    story.busy(1, wait=5.0)
+    story.pool.reachable()
+    assert story() == []
+    assert story.after(5.0) == [Open(2, "a")]
+
+
+def test_a_wire_in_doubt_gets_nothing_new_until_it_has_answered() -> None:
+    story = Story().used()
+    for wire in (1, 2):
+        story.pool.doubts(wire, doubted=True)
+    assert story.dial(2) == [Open(3, "a")]  # nobody waits for the answer
+    story.pool.doubts(2, doubted=False)
+    assert story() == [Assign(2, 2)]
+
+
 def no_spare(limits: Limits = LIMITS) -> Limits:
     return replace(limits, warm=0.0)
 
@@ -370,6 +448,9 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert sum(bucket.take(5.0 + 0.01 * t) for t in range(1, 101)) == 20
 
 
+OUTCOMES = ["opened", "failed", "unreached", "busy", "v4"]
+
+
 class AnyHistory(RuleBasedStateMachine):
     """Whatever happens in whatever order: the limits hold, and nobody is forgotten."""
 
@@ -389,6 +470,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.draining: set[str] = set()
         self.handshakes: list[float] = []
         self.mine: set[int] = set()  # wires of v4
+        self.doubted: set[int] = set()
 
     def decide(self) -> None:
         for action in self.pool.decide(self.now):
@@ -404,6 +486,7 @@ class AnyHistory(RuleBasedStateMachine):
                     assert self.now < self.retires[wire]
                     assert self.lingering[wire] < self.limits.lingering
                     assert wire not in self.mine or not self.live[wire]
+                    assert wire not in self.doubted
                     self.live[wire] += 1
                 case Close(wire):
                     if self.opening.pop(wire, None) is None:
@@ -419,6 +502,7 @@ class AnyHistory(RuleBasedStateMachine):
     def forget(self, wire: int) -> None:
         del self.wires[wire], self.retires[wire], self.live[wire], self.lingering[wire]
         self.mine.discard(wire)
+        self.doubted.discard(wire)
 
     @rule(pod=st.sampled_from("abc"))
     def dial(self, pod: str) -> None:
@@ -437,7 +521,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.decide()
 
     @precondition(lambda self: self.opening)
-    @rule(data=st.data(), outcome=st.sampled_from(["opened", "failed", "busy", "v4"]))
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
     def handshake_ends(self, data: st.DataObject, outcome: str) -> None:
         wire = data.draw(st.sampled_from(sorted(self.opening)))
         pod, dial = self.opening.pop(wire)
@@ -452,6 +536,8 @@ class AnyHistory(RuleBasedStateMachine):
             self.pool.withdrawn(wire, per_dial=True)
         elif outcome == "failed":
             self.pool.failed(wire, self.now)
+        elif outcome == "unreached":
+            self.pool.unreached(wire, self.now)
         else:
             self.pool.busy(wire, self.now, 3.0)
         self.decide()
@@ -477,6 +563,19 @@ class AnyHistory(RuleBasedStateMachine):
         elif what == "lost":
             self.pool.lost(wire)
             self.forget(wire)
+        self.decide()
+
+    @precondition(lambda self: self.wires)
+    @rule(data=st.data(), doubted=st.booleans())
+    def doubts(self, data: st.DataObject, doubted: bool) -> None:
+        wire = data.draw(st.sampled_from(sorted(self.wires)))
+        self.doubted = self.doubted | {wire} if doubted else self.doubted - {wire}
+        self.pool.doubts(wire, doubted=doubted)
+        self.decide()
+
+    @rule()
+    def reachable(self) -> None:
+        self.pool.reachable()
         self.decide()
 
     @rule(pod=st.sampled_from("abc"))

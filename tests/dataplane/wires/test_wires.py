@@ -10,7 +10,13 @@ from functools import partial
 
 import pytest
 
-from ferryman.dataplane.contract import DialFailure, NeedCredentials, PodAddress, WireLost
+from ferryman.dataplane.contract import (
+    ClusterReached,
+    DialFailure,
+    NeedCredentials,
+    PodAddress,
+    WireLost,
+)
 from ferryman.dataplane.wires import handshake, heartbeat, link, stream
 from ferryman.dataplane.wires.stream import StreamSide
 from ferryman.dataplane.wires.transport import Transport
@@ -20,6 +26,7 @@ from tests.support import portforward_server as pods
 from tests.support.portforward_server import ApiServer, Request, status
 from tests.support.wires import Bench, Client
 
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 TUNNEL, SPDY, V4 = "SPDY/3.1+portforward.k8s.io", "SPDY/3.1", "v4.channel.k8s.io"
 
 
@@ -461,6 +468,80 @@ def test_a_suspect_wire_has_to_answer_at_once(bench: Bench, server: ApiServer) -
     bench.wires.suspect()
     bench.advance(heartbeat.DEADLINE)
     bench.until(lambda: client.failure)
+
+
+def test_whoever_comes_after_a_jump_waits_for_no_answer(bench: Bench, server: ApiServer) -> None:
+    bench.connect(pods.ECHO)
+    bench.settle()
+    server.mute = True  # what is open is dead
+    before = server.accepted
+    bench.wires.suspect()
+    client = bench.dial(pods.HALF, say=b"?")
+    bench.until(lambda: client.side)
+    assert server.accepted > before
+    assert bench.counts["live"] == 2
+
+
+def test_a_handshake_from_before_a_jump_is_begun_anew(bench: Bench, server: ApiServer) -> None:
+    server.unanswered = True
+    client = bench.dial(pods.HALF, say=b"?")
+    bench.until(lambda: server.requests)
+    server.unanswered = False
+    bench.settle()
+    assert not client.over
+    bench.wires.suspect()
+    bench.until(lambda: client.over)
+    assert client.data == b"all"
+
+
+def test_a_handshake_that_hangs_is_begun_anew_when_others_get_through(
+    bench: Bench, server: ApiServer
+) -> None:
+    server.unanswered = True
+    client = bench.dial(pods.HALF, say=b"?")
+    bench.until(lambda: server.requests)
+    server.unanswered = False
+    bench.wires.reachable()  # it may not hang at all
+    bench.settle()
+    assert len(server.requests) == 1
+    bench.advance(2.0)
+    bench.wires.reachable()
+    bench.until(lambda: client.over)
+    assert client.data == b"all"
+
+
+def test_it_is_told_when_wires_can_be_opened_again(bench: Bench, server: ApiServer) -> None:
+    def told() -> int:
+        return sum(isinstance(event, ClusterReached) for event in bench.events)
+
+    bench.connect(pods.ECHO)
+    bench.settle()
+    assert told() == 0
+    server.refuse = lambda _: BAD_GATEWAY
+    failed = bench.dial(pods.ECHO, "web-2")
+    bench.until(lambda: failed.failure)
+    server.refuse = lambda _: None
+    bench.connect(pods.ECHO, "web-2")
+    assert told() == 1
+    bench.connect(pods.ECHO, "web-3")
+    assert told() == 1
+
+
+def test_a_bad_minute_of_a_gateway_does_not_decide_the_transport_for_good(
+    bench: Bench, server: ApiServer
+) -> None:
+    server.refuse = lambda _: BAD_GATEWAY
+    failed = bench.dial(pods.ECHO)
+    bench.until(lambda: failed.failure)
+    server.refuse = without(TUNNEL, SPDY)
+    bench.ask(pods.HALF, b"?")
+    assert server.protocols[-1] == V4
+    server.refuse = lambda _: None
+    bench.ask(pods.HALF, b"?")
+    assert server.protocols[-1] == V4
+    bench.advance(link.SPOKEN)
+    bench.ask(pods.HALF, b"?")
+    assert server.protocols[-1] == TUNNEL
 
 
 def test_a_pod_that_does_not_read_does_not_cost_its_wire(bench: Bench, server: ApiServer) -> None:
