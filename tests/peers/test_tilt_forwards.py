@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -39,8 +40,10 @@ from ferryman.daemon.standing import KINDS, Settings, standing
 from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.runtime.clock import SystemClock
 from ferryman.store.memory import MemoryStore
+from tests.support.apiserver import serving
 from tests.support.demo import Demo, running_demo
 from tests.support.forwarding import Load, get
+from tests.support.peers import require
 
 SOON = 20.0
 
@@ -329,3 +332,79 @@ async def test_fifty_discoveries_cost_one_watch_of_pods_and_one_look_at_each_own
     owners = {"get replicasets": 2, "get deployments": 2, "get statefulsets": 1}  # of all pods
     assert cost["list pods"] == cost["watch pods"] == 1
     assert all(cost.get(what, 0) <= most for what, most in owners.items()), cost
+
+
+MANIFEST = """
+apiVersion: tilt.dev/v1alpha1
+kind: KubernetesDiscovery
+metadata: {name: go, annotations: {ferryman.dev/hold: 10s}}
+spec:
+  watches: [{namespace: default, name: example-go}]
+  portForwardTemplateSpec: {forwards: [{containerPort: 8000, name: web, path: /}]}
+---
+apiVersion: tilt.dev/v1alpha1
+kind: PortForward
+metadata: {name: mine}
+spec: {podName: POD, forwards: [{containerPort: 8000, host: 127.0.0.1}]}
+"""
+
+
+async def test_tilts_objects_are_applied_and_read_with_kubectl(
+    world: World, demos: dict[str, Demo], tmp_path: Path
+) -> None:
+    program = require("kubectl")
+    async with serving(tmp_path, scheme=Scheme(KINDS), store=world.store) as api:
+        config = api.kubeconfig(tmp_path)
+
+        async def kubectl(*arguments: str, text: str = "", ok: bool = True) -> str:
+            command = [program, "--kubeconfig", str(config), "--cache-dir", str(tmp_path / "c")]
+            done = await asyncio.to_thread(
+                partial(subprocess.run, text=True, capture_output=True, timeout=30),
+                [*command, *arguments],
+                input=text,
+            )
+            assert (done.returncode == 0) == ok, done
+            return str(done.stdout if ok else done.stderr)
+
+        pod = pod_of(demos["east"])
+        await kubectl("apply", "-f", "-", text=MANIFEST.replace("POD", pod))
+        [view] = await world.bound(f"go-{pod}")
+        [mine] = await world.bound("mine")
+        assert await fetched(view.local_port) == await fetched(mine.local_port) == pod
+        rows = [line.split() for line in (await kubectl("get", "pf")).splitlines()]
+        assert rows[0] == ["NAME", "POD", "FORWARDS", "READY", "AGE"]
+        assert [f"go-{pod}", pod, f"{view.local_port}->8000", "1/1"] in [r[:4] for r in rows]
+        shown = f"127.0.0.1:{mine.local_port}->8000"
+        assert ["mine", pod, shown, "1/1"] in [row[:4] for row in rows]
+        [_, row] = [line.split() for line in (await kubectl("get", "kd")).splitlines()]
+        assert row[:3] == ["go", "Running", "1/1"]
+        [_, row] = [line.split() for line in (await kubectl("get", "clusters")).splitlines()]
+        assert row[:3] == ["default", "Connected", "east"]
+        assert "Forward Statuses" in await kubectl("describe", "pf", "mine")
+        assert "containerPort" in await kubectl("explain", "pf.spec.forwards")
+        bad = MANIFEST.replace("10s", "soon").replace("POD", '""')
+        refused = await kubectl("apply", "-f", "-", text=bad, ok=False)
+        assert "metadata.annotations[ferryman.dev/hold]" in refused
+        assert "spec.podName: Required value" in refused
+        await kubectl("delete", "kd/go", "pf/mine")
+
+        async def nothing_left() -> bool:
+            return not (await world.store.list(PORT_FORWARDS)).items
+
+        await world.until(nothing_left)
+
+
+@pytest.mark.parametrize("wire", ["spdy", "channels"])
+async def test_an_older_cluster_is_forwarded_to_by_the_wire_that_it_speaks(
+    world: World, demos: dict[str, Demo], wire: str
+) -> None:
+    demo = demos["west"]
+    await asyncio.to_thread(demo.speak, wire)
+    try:
+        await world.store.create(CLUSTERS, new_cluster("west", "west"))
+        pod = pod_of(demo)
+        await world.forward("go", pod, Forward(container_port=8000), cluster="west")
+        [status] = await world.bound("go")
+        assert await fetched(status.local_port) == pod
+    finally:
+        await asyncio.to_thread(demo.speak, "tunnel", "spdy", "channels")

@@ -106,6 +106,14 @@ def one(**changes: Any) -> Object:
     return {"ports": [{"listen": {"port": 80}}], "target": WORKLOAD, **changes}
 
 
+def test_with_a_discovery_the_pods_may_say_which_port_is_meant() -> None:
+    target = {"discovery": {"name": "d"}}
+    port = {"listen": {"port": 80}, "targetPort": 0}
+    assert created({"ports": [port], "target": target})["spec"]["ports"][0]["targetPort"] == 0
+    with pytest.raises(Invalid):
+        created({"ports": [port], "target": WORKLOAD})
+
+
 INVALID = [
     ("no ports", ports(), ["spec.ports"]),
     ("ports missing", {"target": WORKLOAD}, ["spec.ports"]),

@@ -448,6 +448,26 @@ async def test_owners_that_cannot_be_asked_now_are_asked_again(world: World) -> 
     assert await world.pods("go") == ["web-1"]
 
 
+async def test_pods_that_may_not_be_read_are_said_with_the_rule_that_is_missing(
+    world: World,
+) -> None:
+    watch = await web(world, "web-1")
+    world.cluster.refused["pods"] = Forbidden(
+        'pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the '
+        'namespace "n"'
+    )
+    await world.discover("go", watch, forwards=[ONE])
+    found = await world.found("go")
+    assert found.waiting is not None
+    relay = await world.store.get(RELAYS, "go")
+    said = {c["type"]: c for c in relay["status"]["conditions"]}
+    assert said["Ready"]["reason"] == "Forbidden"
+    assert 'user "jane" may not list pods' in said["Ready"]["message"]
+    world.cluster.refused.clear()
+    await world.settle(6)
+    assert await world.errors("go-web-1") == [""]
+
+
 async def test_a_relay_of_somebody_elses_is_left_alone_and_named(world: World) -> None:
     await world.forward("x", Forward(local_port=1, container_port=1))
     await world.discover("pf-x", await web(world, "web-1"), forwards=[ONE])

@@ -18,6 +18,7 @@ from ferryman.api.resource import Name, Object
 from ferryman.apiclient.informer import Informer
 from ferryman.apiclient.sharing import Lease
 from ferryman.controllers.connections import Connection, Connections
+from ferryman.controllers.kubernetesdiscovery.membership import namespaces
 from ferryman.controllers.relay.plan import Seen
 from ferryman.errors import UserError
 from ferryman.kube.pods import usable
@@ -109,12 +110,12 @@ class Discovered:
         if discovery is None:
             self._lease(None, frozenset())
         else:
-            pods = status_of(discovery).pods
-            self._uids = frozenset(pod.uid for pod in pods)
+            self._uids = frozenset(pod.uid for pod in status_of(discovery).pods)
             cluster = self._cluster(discovery)
             known = connection_of(cluster) if cluster is not None else None
             connection = self._where.connections.get(known.context) if known is not None else None
-            self._lease(connection, frozenset(pod.namespace for pod in pods))
+            default = known.namespace if known is not None else ""
+            self._lease(connection, namespaces(spec_of(discovery), default))
         self._changed(False)
 
     def _lease(self, connection: Connection | None, namespaces: frozenset[str]) -> None:
