@@ -1,3 +1,50 @@
-"""Carries sockets across: relays, Kubernetes forwards that heal, and an API for both."""
+"""Carries sockets across: relays, Kubernetes forwards that heal, and an API for both.
+
+``forward`` and ``relay`` are the library; they are loaded when they are first used, because
+``import ferryman`` has to cost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
+    from ferryman.library import (
+        BlockingForward,
+        BlockingRelay,
+        Event,
+        Forward,
+        Relay,
+        StatusChanged,
+        forward,
+        relay,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BlockingForward",
+    "BlockingRelay",
+    "Event",
+    "FerrymanError",
+    "Forward",
+    "PeerError",
+    "Relay",
+    "StatusChanged",
+    "Unavailable",
+    "UserError",
+    "forward",
+    "relay",
+]
+
+_ERRORS = frozenset({"FerrymanError", "PeerError", "Unavailable", "UserError"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "ferryman.errors" if name in _ERRORS else "ferryman.library"
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
