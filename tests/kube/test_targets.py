@@ -7,6 +7,7 @@ from ferryman.errors import UserError
 from ferryman.kube.targets import (
     Related,
     Target,
+    check_has_pods,
     looks_at,
     object_selector,
     parse,
@@ -134,9 +135,19 @@ def test_a_service_without_selector_leads_where_its_endpoint_slices_say() -> Non
     )
     assert names(pods_of(target, bare, pods, related)) == ["in"]
     assert names(pods_of(target, bare, pods)) == []
+    check_has_pods(target, bare, related)
     assert resolve_port(bare, pods[0], 80, related) == 8000
     assert resolve_port(bare, pods[0], "web", related) == 8000
     assert resolve_port(bare, pods[0], 80) == 80
+
+
+def test_a_service_without_selector_and_slices_is_refused_in_kubectls_words() -> None:
+    with pytest.raises(UserError) as error:
+        check_has_pods(Target("service", "ns", "noselector"), service(), Related())
+    assert error.value.message == (
+        "cannot attach to *v1.Service: invalid service 'noselector': "
+        "Service is defined without a selector"
+    )
 
 
 def test_pods_are_selected_by_labels_alone() -> None:

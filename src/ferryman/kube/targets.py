@@ -185,6 +185,21 @@ def looks_at(target: Target, target_object: Object) -> Literal["", "slices", "ow
     return ""
 
 
+def check_has_pods(target: Target, target_object: Object, related: Related | None) -> None:
+    """Raises UserError, with the reason, for a target to which no pods can belong as things are.
+
+    ``related`` is None as long as it is not known.
+    """
+    pod_selector(target, target_object)
+    bare = looks_at(target, target_object) == "slices"
+    if bare and related is not None and not related.slices:
+        raise UserError(
+            f"cannot attach to *v1.Service: invalid service '{target.name}': "
+            "Service is defined without a selector",
+            "nor has anybody made EndpointSlices for it",
+        )
+
+
 def slice_selector(target: Target) -> Selector:
     """Selects the EndpointSlices of a service."""
     return Selector(labels=(Requirement("kubernetes.io/service-name", "in", (target.name,)),))

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from ferryman.api.resource import Object, Resource
 from ferryman.api.status import Forbidden
 from ferryman.apiserver.discovery import Discovery, served
@@ -21,8 +23,16 @@ from ferryman.demo.kinds import (
     SCHEME,
     SERVICES,
 )
+from ferryman.errors import UserError
 from ferryman.kube.kinds import Kinds
-from ferryman.kube.targets import Target, UnknownKind, parse, pods_of, selected
+from ferryman.kube.targets import (
+    Target,
+    UnknownKind,
+    check_has_pods,
+    parse,
+    pods_of,
+    selected,
+)
 from ferryman.runtime.clock import ManualClock
 from ferryman.store.memory import MemoryStore
 from tests.kube.test_kinds import Server
@@ -239,3 +249,13 @@ async def test_an_owner_that_may_not_be_read_matters_only_if_no_pod_belongs() ->
         await world.pod("near", owner)
         assert world.pods == ["near"]
         assert world.follower.seen.error is None
+
+
+async def test_what_can_have_no_pods_is_told_from_what_is_not_read_yet() -> None:
+    async with following(parse("svc/x", "n")) as world:
+        await world.make(SERVICES, "x", spec={"type": "ExternalName", "externalName": "db"})
+        seen = world.follower.seen
+        assert seen.object is not None
+        assert not seen.synced
+        with pytest.raises(UserError, match="leads to db"):
+            check_has_pods(world.target, seen.object, None)

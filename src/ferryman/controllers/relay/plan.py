@@ -46,8 +46,8 @@ from ferryman.kube.targets import (
     Related,
     Target,
     UnknownKind,
+    check_has_pods,
     parse_kind,
-    pod_selector,
     resolve_port,
     template_of,
 )
@@ -308,7 +308,8 @@ def _target_ready(spec: RelaySpec, resolved: Mapping[str, _Resolved], seen: Seen
         return _Verdict(False, "TargetNotFound", _not_found(spec.target, seen))
     try:
         if spec.target.workload is not None:
-            pod_selector(target_of(spec.target.workload), seen.object)
+            related = seen.related if seen.synced else None
+            check_has_pods(target_of(spec.target.workload), seen.object, related)
     except UserError as error:
         return _Verdict(False, "NoSelector", str(error))
     for port in resolved.values():
