@@ -81,6 +81,14 @@ class Demo:
         """Speak only these of tunnel, spdy and channels from now on."""
         self.request("POST", f"/demo/wires?speak={','.join(wires)}")
 
+    def refuse(self, *rules: str) -> None:
+        """Forbid these rules, such as ``list:pods``, from now on; without any, none."""
+        self.request("POST", f"/demo/refuse?rules={','.join(rules)}")
+
+    def expire(self, seconds: float) -> None:
+        """Refuse the token for so long."""
+        self.request("POST", f"/demo/expire?seconds={seconds}")
+
     def stats(self) -> dict[str, Any]:
         """Counters of requests and wires."""
         stats = self.request("GET", "/demo/stats")

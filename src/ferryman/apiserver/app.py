@@ -26,6 +26,7 @@ from ferryman.api.resource import Name, Object, Resource
 from ferryman.api.scheme import Scheme
 from ferryman.apiserver import reviews
 from ferryman.apiserver.authentication import Authenticate, BearerAuthentication
+from ferryman.apiserver.authorization import Authorization, Authorize, everything
 from ferryman.apiserver.deleting import Deleter
 from ferryman.apiserver.discovery import Discovery, Shown, served
 from ferryman.apiserver.errors import HANDLERS, method_not_allowed
@@ -79,6 +80,7 @@ def create_app(
     client: ObjectClient,
     *,
     authenticate: Authenticate,
+    authorize: Authorize = everything,
     version: str = VERSION,
     subresources: Subresources | None = None,
     clock: Clock | None = None,
@@ -87,10 +89,11 @@ def create_app(
     """The application; ``routes`` are more of the caller's, before the objects' own."""
     api = _Api(scheme, client, version, subresources or {}, clock or SystemClock())
     return Starlette(
-        routes=[*_public(), *api.routes(), *reviews.routes(), *routes, *api.objects()],
+        routes=[*_public(), *api.routes(), *reviews.routes(authorize), *routes, *api.objects()],
         middleware=[
             Middleware(_TrimSlash),
             Middleware(BearerAuthentication, authenticate=authenticate),
+            Middleware(Authorization, kinds=scheme, authorize=authorize),
         ],
         exception_handlers=dict(HANDLERS),
     )

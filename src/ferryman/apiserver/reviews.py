@@ -1,7 +1,7 @@
 """What a client may ask about itself: ``kubectl auth whoami`` and ``can-i``.
 
-Who is known may do everything (``authentication``), so the answers are short; the requests, which
-typed Go clients send in protobuf, need not be decoded to be answered.
+``authorization`` decides. A question in protobuf, as typed Go clients put it, is not decoded: it is
+answered as if it were about nothing in particular.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ferryman.api.resource import Object, Resource
 from ferryman.apiserver import bodies
 from ferryman.apiserver.authentication import User
+from ferryman.apiserver.authorization import Attributes, Authorize
 from ferryman.apiserver.discovery import Served
 from ferryman.apiserver.negotiation import accepted, body_type
 from ferryman.apiserver.responses import document
@@ -38,17 +39,21 @@ SERVED = (
 """For discovery."""
 
 
-def routes() -> list[Route]:
+def routes(authorize: Authorize) -> list[Route]:
     """Where the reviews are posted to."""
+
+    async def answer(request: Request) -> Response:
+        return await _answer(request, authorize)
+
     return [
         Route(
-            f"/apis/{entry.resource.api_version}/{entry.resource.plural}", _answer, methods=["POST"]
+            f"/apis/{entry.resource.api_version}/{entry.resource.plural}", answer, methods=["POST"]
         )
         for entry in SERVED
     ]
 
 
-async def _answer(request: Request) -> Response:
+async def _answer(request: Request, authorize: Authorize) -> Response:
     plural = request.url.path.rstrip("/").rpartition("/")[2]
     resource = next(entry.resource for entry in SERVED if entry.resource.plural == plural)
     form = accepted(request.headers.get("accept", ""))
@@ -58,7 +63,7 @@ async def _answer(request: Request) -> Response:
         "apiVersion": resource.api_version,
         "metadata": {},
         "spec": spec,
-        "status": _status(resource.kind, request.user),
+        "status": _status(resource.kind, request.user, spec, authorize),
     }
     return document(review, form, status=201)
 
@@ -71,16 +76,30 @@ async def _spec(request: Request) -> Any:
     return asked.get("spec", {}) if isinstance(asked, dict) else {}
 
 
-def _status(kind: str, user: User) -> Object:
+def _status(kind: str, user: User, spec: Any, authorize: Authorize) -> Object:
     match kind:
         case "SelfSubjectReview":
             info: Object = {"username": user.name, "groups": list(user.groups)}
             return {"userInfo": {**info, "uid": user.uid} if user.uid else info}
         case "SelfSubjectAccessReview":
-            return {"allowed": True, "reason": "who is known here may do everything"}
+            return {"allowed": authorize(user, _asked(spec))}
         case _:
             return {
                 "resourceRules": [_ANYTHING],
                 "nonResourceRules": [_ANY_URL],
                 "incomplete": False,
             }
+
+
+def _asked(spec: Any) -> Attributes:
+    """What a SelfSubjectAccessReview asks about; empty if that is not an object's."""
+    found = spec.get("resourceAttributes") if isinstance(spec, dict) else None
+    said = {k: str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    subresource = f"/{said['subresource']}" if said.get("subresource") else ""
+    return Attributes(
+        said.get("verb", ""),
+        said.get("group", ""),
+        said.get("resource", "") + subresource,
+        said.get("namespace", ""),
+        said.get("name", ""),
+    )

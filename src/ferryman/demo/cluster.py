@@ -38,7 +38,7 @@ from ferryman.demo.controllers.replicaset import (
 from ferryman.demo.controllers.scheduler import Scheduler
 from ferryman.demo.controllers.statefulset import StatefulSetReconciler
 from ferryman.demo.events import Recorder
-from ferryman.demo.hooks import CountRequests, Hooks
+from ferryman.demo.hooks import CountRequests, Gate, Hooks
 from ferryman.demo.kinds import (
     CRON_JOBS,
     DAEMON_SETS,
@@ -172,16 +172,19 @@ class Cluster:
         def begin_outage(seconds: float) -> None:
             tasks.start(self._outage(seconds), "outage")
 
+        gate = Gate(token_of(self.token, USER), self.clock)
         hooks = Hooks(
             kubelet,
             forwarder,
             lambda: counted.counts,
             begin_outage,
+            gate,
         )
         app = create_app(
             SCHEME,
             self.store,
-            authenticate=token_of(self.token, USER),
+            authenticate=gate.authenticate,
+            authorize=gate.authorize,
             clock=self.clock,
             subresources={
                 (PODS, "log"): Subresource(logs.answer),

@@ -5,9 +5,13 @@
 - ``POST /demo/kill?pod=NAME[&namespace=N]``: kill -9 of the pod's process;
 - ``POST /demo/wires?speak=spdy,channels``: speak only these of tunnel, spdy and channels, as older
   clusters do; wires that there are go on;
+- ``POST /demo/refuse?rules=list:pods,create:pods/portforward``: these verbs on these resources are
+  forbidden from now on, to everybody; none is, without rules. As in Kubernetes, what is being
+  watched goes on;
+- ``POST /demo/expire?seconds=5``: the token is refused for so long;
 - ``GET /demo/stats``: counts of requests, by verb and resource, and of wires.
 
-They need the token like everything else.
+They need the token like everything else. ``Gate`` is where refusals and the token are kept.
 """
 
 from __future__ import annotations
@@ -25,13 +29,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ferryman.api.resource import Name
 from ferryman.api.scheme import Scheme
 from ferryman.api.status import BadRequest
-from ferryman.apiserver.paths import resolve
+from ferryman.apiserver.authentication import Authenticate, User
+from ferryman.apiserver.authorization import Attributes, attributes
 from ferryman.demo.kubelet.kubelet import Kubelet
 from ferryman.demo.portforward import WIRES, PortForwarder
-from ferryman.errors import FerrymanError
+from ferryman.runtime.clock import Clock
 
 LONGEST_OUTAGE = 3600.0
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 class CountRequests:
@@ -49,15 +53,33 @@ class CountRequests:
 
     def _name(self, scope: Scope) -> str:
         """Paths of no object are one name, so that the counts cannot grow."""
-        try:
-            target = resolve(self._scheme, scope["path"])
-        except FerrymanError:
-            return "other"
-        watching = b"watch=true" in scope["query_string"] or b"watch=1" in scope["query_string"]
-        read = "get" if target.name else "watch" if watching else "list"
-        resource = target.kind.resource.plural
-        subresource = f"/{target.subresource}" if target.subresource else ""
-        return f"{_VERBS.get(scope['method'], read)} {resource}{subresource}"
+        asked = attributes(self._scheme, scope)
+        return f"{asked.verb} {asked.resource}" if asked is not None else "other"
+
+
+class Gate:
+    """Whom the demo lets in, and what it refuses; ``known`` tells whose token it is."""
+
+    def __init__(self, known: Authenticate, clock: Clock) -> None:
+        self.refused: frozenset[str] = frozenset()
+        """Rules such as ``list:pods``, ``get:deployments``."""
+        self.expired_until = 0.0
+        """On the monotonic clock."""
+        self._known = known
+        self._clock = clock
+
+    def authenticate(self, token: str) -> User | None:
+        """As ``apiserver.authentication`` asks."""
+        expired = self._clock.monotonic() < self.expired_until
+        return None if expired else self._known(token)
+
+    def authorize(self, _: User, asked: Attributes) -> bool:
+        """As ``apiserver.authorization`` asks."""
+        return f"{asked.verb}:{asked.resource}" not in self.refused
+
+    def expire(self, seconds: float) -> None:
+        """Refuse the token for so long."""
+        self.expired_until = self._clock.monotonic() + seconds
 
 
 class Hooks:
@@ -69,7 +91,9 @@ class Hooks:
         forwarder: PortForwarder,
         counts: Callable[[], Counter[str]],
         begin_outage: Callable[[float], None],
+        gate: Gate,
     ) -> None:
+        self._gate = gate
         self._kubelet = kubelet
         self._forwarder = forwarder
         self._counts = counts
@@ -81,16 +105,13 @@ class Hooks:
             Route("/demo/outage", self._outage, methods=["POST"]),
             Route("/demo/kill", self._kill, methods=["POST"]),
             Route("/demo/wires", self._wires, methods=["POST"]),
+            Route("/demo/refuse", self._refuse, methods=["POST"]),
+            Route("/demo/expire", self._expire, methods=["POST"]),
             Route("/demo/stats", self._stats, methods=["GET"]),
         ]
 
     async def _outage(self, request: Request) -> Response:
-        try:
-            seconds = float(request.query_params.get("seconds", "5"))
-        except ValueError as error:
-            raise BadRequest(f"seconds: {error}") from error
-        if not 0 < seconds <= LONGEST_OUTAGE:
-            raise BadRequest(f"seconds: not above 0 and at most {LONGEST_OUTAGE:g}: {seconds}")
+        seconds = _seconds(request)
 
         async def begin() -> None:
             self._begin_outage(seconds)
@@ -109,5 +130,27 @@ class Hooks:
         self._forwarder.speaks = names
         return JSONResponse({"speak": sorted(names)})
 
+    async def _refuse(self, request: Request) -> Response:
+        rules = frozenset(filter(None, request.query_params.get("rules", "").split(",")))
+        if odd := sorted(rule for rule in rules if rule.count(":") != 1):
+            raise BadRequest(f"rules: VERB:RESOURCE,…, not {', '.join(odd)}")
+        self._gate.refused = rules
+        return JSONResponse({"refused": sorted(rules)})
+
+    async def _expire(self, request: Request) -> Response:
+        seconds = _seconds(request)
+        self._gate.expire(seconds)
+        return JSONResponse({"seconds": seconds})
+
     async def _stats(self, _: Request) -> Response:
         return JSONResponse({"requests": dict(self._counts()), **asdict(self._forwarder.stats)})
+
+
+def _seconds(request: Request) -> float:
+    try:
+        seconds = float(request.query_params.get("seconds", "5"))
+    except ValueError as error:
+        raise BadRequest(f"seconds: {error}") from error
+    if not 0 < seconds <= LONGEST_OUTAGE:
+        raise BadRequest(f"seconds: not above 0 and at most {LONGEST_OUTAGE:g}: {seconds}")
+    return seconds
