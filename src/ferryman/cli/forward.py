@@ -155,7 +155,9 @@ def run(args: argparse.Namespace) -> int:
     if args.background and args.command is not None:
         raise UsageError("--background and a command exclude each other")
     from ferryman.access.kubeconfig import load
+    from ferryman.cli.limits import raise_descriptor_limit
 
+    raise_descriptor_limit()
     access = load(args.kubeconfig, args.context, os.environ)
     try:
         wishes = make_wishes(args, access.namespace, wanted)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ferryman import addresses
 from ferryman.addresses import Address, TcpAddress
+from ferryman.cli.limits import raise_descriptor_limit
 from ferryman.cli.lines import Lines, size
-from ferryman.cli.output import complain, note, result
+from ferryman.cli.output import complain, result
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(target, TcpAddress) and target.port == 0:
         raise UserError("port 0 is no target", "name the port that the server listens on")
     hold = _seconds(args.hold)
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     return _Relay(listen, target, hold, quiet=args.quiet).run()
 
 
@@ -153,16 +154,3 @@ def _seconds(text: str) -> float:
     from ferryman.api.durations import parse_duration
 
     return parse_duration(text)
-
-
-def _raise_descriptor_limit() -> None:
-    """Two descriptors a connection: take what the hard limit allows."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (ValueError, OSError) as error:
-            note(f"the limit of open files stays at {soft}: {error}")
