@@ -6,7 +6,7 @@ figures go to bench/results/latest.json only: they say more about the machine th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -29,51 +29,78 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure of the table: its name in the results, what to call it, its bars."""
+    """A figure of the table: its name in the results, what to call it, bars, and aims beyond."""
 
     figure: str
     title: str
     bars: tuple[Bar, ...] = ()
     unit: str = ""  # of our own value, where that is shown instead of ratios
+    aims: tuple[Bar, ...] = ()
 
 
-def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
-    """The median of pairwise ratios."""
-    return median(mine / other for mine, other in zip(ours, theirs, strict=True))
+Values = Sequence[float | None]
+"""A contender's values of one figure, one a round; None where it failed."""
+
+
+def ratio(ours: Values, theirs: Values) -> float | None:
+    """The median of pairwise ratios, over the rounds in which neither failed; None without any."""
+    pairs = zip(ours, theirs, strict=True)
+    ratios = [mine / other for mine, other in pairs if mine is not None and other is not None]
+    return median(ratios) if ratios else None
 
 
 def table(rows: Iterable[Row], results: Results, peers: Iterable[str]) -> str:
-    """A Markdown table of the rows that were measured: ratios to each peer, bars, verdicts."""
-    peers = list(peers)
-    lines = [
-        f"| figure | {' | '.join(f'to {peer}' for peer in peers)} | bar | |",
-        f"|---|{'---|' * len(peers)}---|---|",
-    ]
+    """A Markdown table of what was measured: ratios to each peer, bars, aims, verdicts."""
+    rows, peers = [row for row in rows if row.figure in results], list(peers)
+    aimed = any(row.aims for row in rows)
+    head = ["figure", *(f"to {peer}" for peer in peers), "bar", "", *(["aim", ""] if aimed else [])]
+    lines = [_line(head), "|---" * len(head) + "|"]
     for row in rows:
-        if row.figure in results:
-            measured = results[row.figure]
-            cells = [_cell(measured, peer, row) for peer in peers]
-            bars = "; ".join(_bar(bar, row, measured, peers) for bar in row.bars)
-            lines.append(
-                f"| {row.title} | {' | '.join(cells)} | {bars} | {_verdict(row, measured)} |"
-            )
+        measured = results[row.figure]
+        cells = [row.title, *(_cell(measured, peer, row) for peer in peers)]
+        for bars in (row.bars, row.aims) if aimed else (row.bars,):
+            cells.append("; ".join(_bar(bar, row, measured, peers) for bar in bars))
+            cells.append(_verdict(bars, measured))
+        lines.append(_line(cells))
     return "\n".join(lines) + "\n"
 
 
 def missed(rows: Iterable[Row], results: Results) -> list[str]:
-    """The titles of the rows with a bar that was not met."""
-    return [r.title for r in rows if r.figure in results and _missed(r, results[r.figure])]
+    """The titles of the rows with a bar, or an aim, that was not met."""
+    titles = []
+    for row in rows:
+        if row.figure in results:
+            measured = results[row.figure]
+            if _missed(row.bars, measured):
+                titles.append(row.title)
+            if _missed(row.aims, measured):
+                titles.append(f"{row.title} (aim)")
+    return titles
 
 
-def _cell(measured: Mapping[str, list[float]], peer: str, row: Row) -> str:
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(measured: Mapping[str, Values], peer: str, row: Row) -> str:
     if peer not in measured:
         return ""
+    ours, theirs = measured[OURS], measured[peer]
+    if None in theirs:
+        return _failed(theirs)
+    if None in ours:
+        return f"ours {_failed(ours)}"
     if row.unit:
-        return f"{_number(median(measured[OURS]))} to {_number(median(measured[peer]))} {row.unit}"
-    return f"{_number(ratio(measured[OURS], measured[peer]))} x"
+        return f"{_number(_median(ours))} to {_number(_median(theirs))} {row.unit}"
+    return f"{_number(ratio(ours, theirs))} x"
 
 
-def _bar(bar: Bar, row: Row, measured: Mapping[str, list[float]], peers: list[str]) -> str:
+def _failed(values: Values) -> str:
+    count = sum(value is None for value in values)
+    return "failed" if count == len(values) else f"failed in {count} of {len(values)} rounds"
+
+
+def _bar(bar: Bar, row: Row, measured: Mapping[str, Values], peers: list[str]) -> str:
     sign = "≤" if bar.at_most else "≥"
     if bar.peer is None:
         return f"{sign} {bar.limit:g} {row.unit}"
@@ -83,20 +110,29 @@ def _bar(bar: Bar, row: Row, measured: Mapping[str, list[float]], peers: list[st
     return f"{text} (is {_number(ratio(measured[OURS], measured[bar.peer]))} x)"  # no column has it
 
 
-def _verdict(row: Row, measured: Mapping[str, list[float]]) -> str:
-    if not row.bars:
+def _verdict(bars: Sequence[Bar], measured: Mapping[str, Values]) -> str:
+    if not bars:
         return ""
-    return "**missed**" if _missed(row, measured) else "met"
+    return "**missed**" if _missed(bars, measured) else "met"
 
 
-def _missed(row: Row, measured: Mapping[str, list[float]]) -> bool:
+def _missed(bars: Sequence[Bar], measured: Mapping[str, Values]) -> bool:
+    return bool(bars) and (None in measured[OURS] or not all(_met(bar, measured) for bar in bars))
+
+
+def _met(bar: Bar, measured: Mapping[str, Values]) -> bool:
     ours = measured[OURS]
-    return not all(
-        bar.met(ratio(ours, measured[bar.peer]) if bar.peer else median(ours)) for bar in row.bars
-    )
+    value = ratio(ours, measured[bar.peer]) if bar.peer else _median(ours)
+    return value is None or bar.met(value)  # whoever failed in every round is beaten
 
 
-def _number(value: float) -> str:
+def _median(values: Values) -> float:
+    return median(value for value in values if value is not None)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "?"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 

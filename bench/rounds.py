@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-Figures = dict[str, float]
-"""What one measurement found, by the figure's name."""
+from bench.programs import Failed
+
+Figures = Mapping[str, float | None]
+"""What one measurement found, by the figure's name; None where the contender failed."""
 Measure = Callable[[], Figures]
-Results = dict[str, dict[str, list[float]]]
+Results = dict[str, dict[str, list[float | None]]]
 """Values by figure and contender, one a round."""
 
 
@@ -42,6 +44,15 @@ def run(scenarios: Iterable[Scenario], rounds: int) -> Results:
                         by_contender = results.setdefault(figure, {})
                         by_contender.setdefault(contender, []).append(value)
     return results
+
+
+def attempt(names: Iterable[str], measure: Measure) -> Figures:
+    """What a measure finds, or that these figures failed, if what it measures breaks under it."""
+    try:
+        return measure()
+    except (OSError, Failed) as error:  # the program is gone, or does not carry, or not in time
+        _say(f"failed: {error}")
+        return dict.fromkeys(names)
 
 
 def turned(names: list[str], number: int) -> list[str]:

@@ -27,6 +27,11 @@ def test_a_ratio_of_unequal_rounds_is_refused() -> None:
         report.ratio([1.0], [1.0, 2.0])
 
 
+def test_a_ratio_leaves_out_the_rounds_in_which_either_failed() -> None:
+    assert report.ratio([1.0, None, 6.0], [None, 1.0, 2.0]) == 3.0
+    assert report.ratio([1.0], [None]) is None
+
+
 @pytest.mark.parametrize(
     ("bar", "value", "met"),
     [
@@ -42,7 +47,7 @@ def test_a_bar_is_met_at_its_limit(bar: Bar, value: float, met: bool) -> None:
 
 def test_the_table_shows_ratios_bars_and_verdicts_of_what_was_measured() -> None:
     assert report.table(ROWS, RESULTS, ["socat", "direct"]).splitlines() == [
-        "| figure | to socat | to direct | bar | |",
+        "| figure | to socat | to direct | bar |  |",
         "|---|---|---|---|---|",
         "| bulk | 2.00 x | 0.33 x | ≥ 1.5 x socat; ≥ 0.5 x direct | **missed** |",
         "| CPU | 0.50 x |  | ≤ 0.5 x socat | met |",
@@ -56,8 +61,39 @@ def test_a_bar_against_a_peer_without_a_column_shows_the_ratio() -> None:
     ]
 
 
-def test_missed_bars_are_named() -> None:
-    assert report.missed(ROWS, RESULTS) == ["bulk"]
+def test_an_aim_stands_beside_its_bar_with_a_verdict_of_its_own() -> None:
+    row = Row("bulk", "bulk", (Bar("socat", 1.5),), aims=(Bar("socat", 2.5),))
+    assert report.table([row, ROWS[1]], RESULTS, ["socat"]).splitlines() == [
+        "| figure | to socat | bar |  | aim |  |",
+        "|---|---|---|---|---|---|",
+        "| bulk | 2.00 x | ≥ 1.5 x socat | met | ≥ 2.5 x socat | **missed** |",
+        "| CPU | 0.50 x | ≤ 0.5 x socat | met |  |  |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "cell", "verdict"),
+    [
+        ([1.0, 1.0], [None, None], "failed", "met"),
+        ([1.0, 1.0], [None, 2.0], "failed in 1 of 2 rounds", "**missed**"),
+        ([None, None], [1.0, 1.0], "ours failed", "**missed**"),
+        ([None, 9.0], [1.0, 1.0], "ours failed in 1 of 2 rounds", "**missed**"),
+        ([None, None], [None, None], "failed", "**missed**"),
+    ],
+)
+def test_who_failed_has_no_figure(
+    ours: list[float | None], theirs: list[float | None], cell: str, verdict: str
+) -> None:
+    results: Results = {"bulk": {"ferry": ours, "socat": theirs}}
+    row = Row("bulk", "bulk", (Bar("socat", 1.0),))
+    assert report.table([row], results, ["socat"]).splitlines()[2:] == [
+        f"| bulk | {cell} | ≥ 1 x socat | {verdict} |"
+    ]
+
+
+def test_missed_bars_and_aims_are_named() -> None:
+    aimed = Row("cpu", "CPU", aims=(Bar("socat", 0.4, at_most=True),))
+    assert report.missed([*ROWS, aimed], RESULTS) == ["bulk", "CPU (aim)"]
 
 
 def test_a_block_is_replaced_and_the_prose_around_it_stays() -> None:
