@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 
 from ferryman.access import proxies
+from ferryman.access.access import Access
 from ferryman.access.credentials import TokenFile
 from ferryman.access.document import read
-from ferryman.access.kubeconfig import Access
 from ferryman.errors import UserError
 from ferryman.runtime.tls import TLSSettings
 

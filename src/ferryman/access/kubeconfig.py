@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ferryman.access import proxies
+from ferryman.access import in_cluster, proxies
+from ferryman.access.access import Access
 from ferryman.access.credentials import (
     Credentials,
     Fixed,
@@ -31,34 +32,7 @@ from ferryman.errors import UserError
 from ferryman.protocols.proxy import Proxy
 from ferryman.runtime.tls import TLSSettings
 
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """All that is needed to speak to one cluster.
-
-    ``server`` is a URL without a trailing slash; ``tls`` is None for plain http. With a ``proxy``,
-    every connection to the server goes through it.
-    """
-
-    context_name: str
-    cluster_name: str
-    namespace: str
-    server: str
-    tls: TLSSettings | None
-    credentials: Credentials
-    proxy: Proxy | None = None
-
-    async def current_tls(self) -> TLSSettings | None:
-        """``tls`` with the client certificate that the credentials bring, if they do.
-
-        Raises as ``Credentials.headers``.
-        """
-        from dataclasses import replace
-
-        certificate = await self.credentials.certificate()
-        if certificate is None or self.tls is None:
-            return self.tls
-        return replace(self.tls, certificate=certificate[0], key=certificate[1])
+__all__ = ["Access", "context_names", "files", "load"]
 
 
 @dataclass(slots=True)
@@ -129,8 +103,6 @@ def _inside_a_pod(environ: Mapping[str, str]) -> Access | None:
     """The pod's own access, if there is no kubeconfig."""
     if any(os.path.exists(os.path.expanduser(name)) for name in files(None, environ)):
         return None
-    from ferryman.access import in_cluster
-
     return in_cluster.load(environ) if in_cluster.possible(environ) else None
 
 
