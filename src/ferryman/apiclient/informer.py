@@ -25,6 +25,7 @@ from ferryman.runtime.clock import Clock, SystemClock
 
 _PAGE = 500
 _LONGEST_WAIT = 30.0
+_LONGEST_BACKOFF = 0.6  # that trouble is over shows within a second; a server may ask for more
 _SHORT_WATCH = 1.0
 """A watch that ends within so many seconds, without news, counts as a failure: else a server that
 hangs up at once would be asked in a tight loop."""
@@ -56,7 +57,7 @@ class Informer:
         self._namespace = namespace
         self._selector = selector
         self._clock = clock or SystemClock()
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(most=_LONGEST_BACKOFF)
         self._objects: dict[Name, Object] = {}
         self._version = ""
         self._error: FerrymanError | None = None

@@ -116,10 +116,10 @@ async def test_a_start_failure_is_reported_and_goes_when_it_can_start(world: Wor
     assert status.addresses == ()
     assert status.started_at == ""
     world.plane.taken.clear()
-    await world.settle(2)
+    await world.settle(0.5)
     [status] = await world.statuses("a")
     assert status.error == ""
-    assert status.started_at == "2026-01-01T00:00:02.000000Z"
+    assert status.started_at == "2026-01-01T00:00:00.500000Z"
 
 
 def dial_failed(world: World, listener: str) -> DialFailed:
@@ -131,7 +131,7 @@ async def test_a_runtime_failure_is_reported(world: World) -> None:
     await world.forward("a", ONE)
     world.relays.happened(dial_failed(world, "pf-a/forward-1"))
     await world.settle()
-    assert await world.errors("a") == ["connection refused"]
+    assert await world.errors("a") == ["web-1 refuses connections on port 8000"]
 
 
 async def test_success_is_partial_forward_by_forward(world: World) -> None:
@@ -142,7 +142,7 @@ async def test_success_is_partial_forward_by_forward(world: World) -> None:
     fine, taken, refused, nowhere = await world.statuses("a")
     assert (fine.error, fine.addresses) == ("", ("127.0.0.1", "::1"))
     assert "in use" in taken.error
-    assert (refused.error, refused.addresses) == ("connection refused", ("127.0.0.1", "::1"))
+    assert (refused.error, refused.addresses) == ("web-1 refuses connections on port 8000", ("127.0.0.1", "::1"))
     assert "nowhere.example" in nowhere.error
 
 

@@ -19,7 +19,8 @@ from ferryman.api.kinds.relay import (
 )
 from ferryman.api.resource import Object
 from ferryman.api.status import Forbidden
-from ferryman.controllers.relay.plan import Plan, Seen, Trouble, World, endpoints, plan
+from ferryman.controllers.relay.plan import Plan, Seen, World, endpoints, plan
+from ferryman.controllers.relay.troubles import Trouble
 from ferryman.dataplane.contract import (
     Applied,
     Bind,

@@ -28,6 +28,7 @@ from ferryman.api.kinds.relay import Target as RelayTarget
 from ferryman.api.resource import Object, Resource
 from ferryman.api.status import Forbidden, Unauthorized
 from ferryman.controllers.relay.claims import binds, listener_of
+from ferryman.controllers.relay.troubles import Trouble
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -73,20 +74,12 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why the last dial of a listener failed: ``endpoint`` and ``kind`` as in ``DialFailed``."""
-
-    endpoint: str
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class World:
     """Everything that a plan depends on besides the relay itself.
 
     ``listeners`` is what is listened on for whom, ``applied`` what came of it; ``lost`` (claims),
-    ``troubles`` and ``counters`` go by listener.
+    ``troubles`` and ``counters`` go by listener. ``refused`` says why the cluster does not accept
+    the credential for new wires, if it does not.
     """
 
     now: datetime
@@ -94,6 +87,7 @@ class World:
     applied: Applied = field(default_factory=dict)
     lost: Mapping[str, Mapping[Bind, str]] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    refused: str = ""
     counters: Mapping[str, ListenerCounters] = field(default_factory=dict)
     listeners: Listeners = field(default_factory=dict)
 
@@ -253,7 +247,7 @@ def _port_status(name: str, port: Port, resolved: _Resolved, world: World) -> Po
     if resolved.error is not None:
         errors.append(resolved.error.message)
     if trouble := _trouble(name, port.name, resolved, world):
-        errors.append(trouble.message)
+        errors.append(_trouble_text(trouble, resolved))
     return PortStatus(
         name=port.name,
         addresses=tuple(str(address) for address in bound),
@@ -353,7 +347,11 @@ def _reachable(
         return _unreadable(spec, world.seen.error)
     for port, found in resolved.items():
         if trouble := _trouble(name, port, found, world):
-            return _Verdict(False, f"Dial{trouble.kind.title()}", trouble.message)
+            return _dialled_in_vain(spec, trouble, found)
+    if world.refused:
+        return _Verdict(
+            False, "Unauthorized", f"the cluster refuses the credential: {world.refused}"
+        )
     return _Verdict(True, "Reachable", "no dial has failed lately")
 
 
@@ -364,11 +362,36 @@ def _trouble(name: str, port: str, resolved: _Resolved, world: World) -> Trouble
     return trouble if trouble is not None and trouble.endpoint in dialled else None
 
 
+def _dialled_in_vain(spec: RelaySpec, trouble: Trouble, found: _Resolved) -> _Verdict:
+    """What the API server refuses is told in the same words, whoever was refused."""
+    if trouble.kind == "forbidden":
+        return _forbidden(spec, Forbidden(trouble.message))
+    if trouble.kind == "unauthorized":
+        text = f"the cluster refuses the credential: {trouble.message}"
+        return _Verdict(False, "Unauthorized", text)
+    return _Verdict(False, f"Dial{trouble.kind.title()}", _trouble_text(trouble, found))
+
+
+def _trouble_text(trouble: Trouble, found: _Resolved) -> str:
+    """Who failed, and how. What a node says of a refused port fills five lines."""
+    uid, _, port = trouble.endpoint.partition(":")
+    pod = next((status.pod for status in found.statuses if status.uid == uid), "")
+    if not pod:
+        return trouble.message
+    if trouble.kind == "refused":
+        return f"{pod} refuses connections on port {port}"
+    return f"{pod}: {trouble.message}"
+
+
+def _forbidden(spec: RelaySpec, error: Forbidden) -> _Verdict:
+    workload = spec.target.workload
+    needed = rbac.needed(target_of(workload)) if workload is not None else ()
+    return _Verdict(False, "Forbidden", str(rbac.explain(error, needed)))
+
+
 def _unreadable(spec: RelaySpec, error: FerrymanError) -> _Verdict:
     if isinstance(error, Forbidden):
-        workload = spec.target.workload
-        needed = rbac.needed(target_of(workload)) if workload is not None else ()
-        return _Verdict(False, "Forbidden", str(rbac.explain(error, needed)))
+        return _forbidden(spec, error)
     reason = "Unauthorized" if isinstance(error, Unauthorized) else "ClusterUnreachable"
     return _Verdict(False, reason, str(error))
 

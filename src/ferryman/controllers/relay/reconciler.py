@@ -35,22 +35,20 @@ from ferryman.controllers.relay.listening import Listening
 from ferryman.controllers.relay.plan import (
     Plan,
     Seen,
-    Trouble,
     World,
     endpoints,
     plan,
     policy,
     target_of,
 )
+from ferryman.controllers.relay.troubles import Troubles
 from ferryman.dataplane.contract import (
     Applied,
     ClusterReached,
-    DialFailed,
     Endpoint,
     Event,
     ListenerCounters,
     Listeners,
-    Opened,
     Policy,
     WireLost,
 )
@@ -68,12 +66,11 @@ SUSPECT_AGAIN, REACHED_AGAIN = 10.0, 1.0
 """Seconds between two doubts about the watches, because a wire was lost (many are lost at once),
 or because one could be opened again.
 """
-BIND_AGAIN = 2.0
-"""Seconds until an address that somebody else has is tried again."""
+BIND_AGAIN = 0.5
+"""Seconds until an address that somebody else has is tried again: status is to tell of its return
+within a second."""
 _Key = tuple[str, Target | str]
 """What is followed: a target in a cluster, or a discovery, by its name, in none."""
-_QUEUED = ("held", "full")
-"""Failures that say nothing about reaching an endpoint."""
 
 
 class DataPlane(Protocol):
@@ -167,7 +164,7 @@ class RelayController:
         self._sent: dict[str, _Sent] = {}
         self._listening = Listening(dataplane)
         self._suspected = -SUSPECT_AGAIN
-        self._troubles: dict[str, Trouble] = {}
+        self._troubles = Troubles()
         self._counters: Mapping[str, ListenerCounters] = {}
         self._generations = itertools.count(1)
 
@@ -179,14 +176,13 @@ class RelayController:
 
     def happened(self, event: Event) -> None:
         """Take note of what the data plane tells."""
-        if isinstance(event, DialFailed) and event.kind not in _QUEUED:
-            trouble = Trouble(event.endpoint, event.kind, event.message)
-            if self._troubles.get(event.listener) != trouble:
-                self._troubles[event.listener] = trouble
-                self._controller.queue.add(Name(relay_of(event.listener)))
-        elif isinstance(event, Opened) and self._troubles.pop(event.listener, None) is not None:
-            self._controller.queue.add(Name(relay_of(event.listener)))
-        elif isinstance(event, ClusterReached):
+        news = self._troubles.note(event, self._clock.monotonic())
+        if news is not None and news.all_after is not None:
+            for name in self._informer.objects:
+                self._controller.queue.add_after(name, news.all_after)
+        elif news is not None:
+            self._controller.queue.add(Name(relay_of(news.listener)))
+        if isinstance(event, ClusterReached):
             self._suspect_unless(REACHED_AGAIN)  # the watches may wait for their next attempt
         elif isinstance(event, WireLost):
             # Perhaps the network went, and the watches with it, which would not notice for long.
@@ -209,7 +205,7 @@ class RelayController:
         relay = self._informer.objects.get(request)
         if relay is None:
             self._sent.pop(name, None)
-            self._troubles = {of: t for of, t in self._troubles.items() if relay_of(of) != name}
+            self._troubles.forget({of for of in self._troubles.dials if relay_of(of) == name})
             self._unfollow(name, None)
             await self._listen(name)
             return None
@@ -263,7 +259,10 @@ class RelayController:
             listeners=self._listening.listeners,
             applied=self._listening.applied,
             lost=self._listening.lost,
-            troubles=self._troubles,
+            troubles=self._troubles.dials,
+            refused=self._troubles.refused_by(
+                self._cluster_of(name, spec), self._clock.monotonic()
+            ),
             counters=self._counters,
         )
         generation = int(relay["metadata"].get("generation", 0))
@@ -405,6 +404,8 @@ class RelayController:
         """Let connection counts reach the status, now and then."""
         while True:
             await self._clock.sleep(COUNT)
+            for listener in self._troubles.forget_stale(self._clock.monotonic()):
+                self._controller.queue.add(Name(relay_of(listener)))
             before, self._counters = self._counters, dict(self._dataplane.counters())
             for listener, counted in self._counters.items():
                 if before.get(listener) != counted:

@@ -17,6 +17,7 @@ from ferryman.dataplane.contract import (
     DialFailure,
     Dialled,
     Event,
+    NeedCredentials,
     PodAddress,
     Traced,
     WireLost,
@@ -83,7 +84,7 @@ class Cluster:
         self._emit = emit
         self._wall = wall
         self._scratch = scratch
-        self._link = Link(loop, settings, emit, wall)
+        self._link = Link(loop, settings, self._tell, wall)
         self._pace = Pace()
         self._trouble = False  # the last that was heard of the API server
         self._pool = pool or Pool()
@@ -107,7 +108,7 @@ class Cluster:
             if (settings.headers, settings.expires) != (old.headers, old.expires):
                 self._link.renew(settings.headers, settings.expires)
             return
-        self._link = Link(self._loop, settings, self._emit, self._wall)
+        self._link = Link(self._loop, settings, self._tell, self._wall)
         self._pool.retire(self._loop.now())
         self._decide()
 
@@ -227,6 +228,12 @@ class Cluster:
         self._decide()
 
     # -- carrying out --
+
+    def _tell(self, event: Event) -> None:
+        """What the link has to say; a wire that comes after it ends that trouble too."""
+        if isinstance(event, NeedCredentials):
+            self._trouble = True
+        self._emit(event)
 
     def _begin_anew(self, handshakes: list[int]) -> None:
         for number in handshakes:
