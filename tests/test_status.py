@@ -19,6 +19,7 @@ import ferryman
 from ferryman.access.kubeconfig import load
 from ferryman.api.client import ObjectClient
 from ferryman.api.conditions import Condition, find_condition
+from ferryman.api.kinds.event import EVENTS
 from ferryman.api.kinds.relay import (
     RELAYS,
     Listen,
@@ -265,6 +266,30 @@ async def test_an_address_that_another_program_has(demo: Demo) -> None:
             late = watching("late")
             await late.shows("Bound", "False", "AddressInUse", f"(pid {os.getpid()})")
         await late.goes()
+
+
+async def test_events_tell_what_a_person_would_ask_about(demo: Demo) -> None:
+    async with relays(demo) as (store, watching):
+        await store.create(RELAYS, relay("told", 0))
+        told = watching("told")
+        await told.goes()
+        first = pod_of(demo, "example-go")
+        demo.request("DELETE", f"/api/v1/namespaces/default/pods/{first}")
+        await told.until(lambda s: _is(s, "TargetReady", "False", "NoReadyPod"))
+        await told.until(lambda s: _is(s, "Ready", "True", "Ready"))
+        second = pod_of(demo, "example-go")
+        await told.until(lambda s: len(s.endpoints) == 1)
+        events = (await store.list(EVENTS)).items
+    said = [(e["type"], e["reason"], e["message"].partition(":")[0]) for e in events]
+    assert said[0][1] == "Bound"
+    assert [one for one in said if one[1].startswith("Pod")] == [
+        ("Normal", "PodChosen", f"connections go to pod/{first}"),
+        ("Normal", "PodLeaving", f"pod/{first} is going away"),
+        ("Normal", "PodChosen", f"connections go to pod/{second}"),
+        ("Normal", "PodReady", f"pod/{second} is ready"),
+    ]
+    assert "NoReadyPod" in [reason for kind, reason, _ in said if kind == "Warning"]
+    assert {e["involvedObject"]["name"] for e in events} == {"told"}
 
 
 async def test_a_cluster_that_there_is_not(demo: Demo) -> None:

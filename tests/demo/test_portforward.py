@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ferryman.demo.events import Recorder
+from ferryman.controllers.recording import Recorder
 from ferryman.demo.kinds import SCHEME
 from ferryman.demo.kubelet.kubelet import Kubelet
 from ferryman.demo.kubelet.sandbox import Sandbox, Stage

@@ -8,12 +8,14 @@ a daemon runs beside its API; ``wiring`` is the smaller set for one forward in t
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ferryman.api.client import ObjectClient
 from ferryman.api.kinds.cluster import CLUSTER, CLUSTERS, new_cluster
+from ferryman.api.kinds.event import EVENT
 from ferryman.api.kinds.kubernetesdiscovery import KUBERNETES_DISCOVERIES, KUBERNETES_DISCOVERY
 from ferryman.api.kinds.portforward import DEFAULT_CLUSTER, PORT_FORWARD, PORT_FORWARDS
 from ferryman.api.kinds.relay import RELAY, RELAYS
@@ -24,6 +26,7 @@ from ferryman.controllers.cluster.reconciler import ClusterController
 from ferryman.controllers.gc import GarbageCollector
 from ferryman.controllers.kubernetesdiscovery.reconciler import KubernetesDiscoveryController
 from ferryman.controllers.portforward.reconciler import PortForwardController
+from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.discovered import Discoveries
 from ferryman.controllers.relay.reconciler import RelayController
 from ferryman.daemon import clockjumps
@@ -33,7 +36,8 @@ from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.reconcile import Manager
 from ferryman.runtime.clock import Clock
 
-KINDS = (RELAY, PORT_FORWARD, KUBERNETES_DISCOVERY, CLUSTER)
+_WATCHED = (RELAY, PORT_FORWARD, KUBERNETES_DISCOVERY, CLUSTER)
+KINDS = (*_WATCHED, EVENT)
 """What the store has to know."""
 
 Informers = dict[Resource, Informer]
@@ -91,7 +95,7 @@ async def _run(
     clusters: Clusters,
     happened: Callable[[Event], None],
 ) -> None:
-    informers = {kind.resource: Informer(client, kind.resource, clock=clock) for kind in KINDS}
+    informers = {kind.resource: Informer(client, kind.resource, clock=clock) for kind in _WATCHED}
     manager = _manager(client, informers, settings, clock, clusters)
     relays = RelayController(
         client,
@@ -100,6 +104,7 @@ async def _run(
         clock,
         open_cluster=clusters.open,
         discoveries=Discoveries(informers[KUBERNETES_DISCOVERIES], informers[CLUSTERS], clusters),
+        recorder=Recorder(client, clock, os.uname().nodename),
     )
 
     def hear(event: Event) -> None:

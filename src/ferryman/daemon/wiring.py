@@ -8,15 +8,18 @@ what the data plane asks for is answered (``credentials``), and a machine that w
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ferryman.access.kubeconfig import Access
 from ferryman.api.client import ObjectClient
+from ferryman.api.kinds.event import EVENT
 from ferryman.api.kinds.relay import RELAY
 from ferryman.api.scheme import Scheme
 from ferryman.apiclient.http_client import HttpClient
+from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.reconciler import Cluster, RelayController
 from ferryman.daemon import clockjumps
 from ferryman.daemon.credentials import CredentialKeeper
@@ -55,7 +58,7 @@ async def in_process(
     async with HttpClient(access) as client:
         dataplane = ThreadedDataPlane()
         try:
-            parts = InProcess(MemoryStore(Scheme([RELAY]), clock), client, dataplane, clock)
+            parts = InProcess(MemoryStore(Scheme([RELAY, EVENT]), clock), client, dataplane, clock)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(_run(parts, client, access, happened, trace))
                 yield parts
@@ -76,7 +79,11 @@ async def _run(
         kinds = Kinds(client.get_raw, parts.clock)
         cluster = Cluster(client, access.namespace, keeper.introduce, kinds)
         controller = RelayController(
-            parts.relays, parts.dataplane, {access.context_name: cluster}, parts.clock
+            parts.relays,
+            parts.dataplane,
+            {access.context_name: cluster},
+            parts.clock,
+            recorder=Recorder(parts.relays, parts.clock, os.uname().nodename),
         )
 
         client.when_reached(parts.dataplane.reachable)

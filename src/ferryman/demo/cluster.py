@@ -23,6 +23,7 @@ from ferryman.apiserver.app import Subresource, create_app
 from ferryman.apiserver.authentication import User, token_of
 from ferryman.apiserver.server import Server
 from ferryman.controllers.gc import GarbageCollector
+from ferryman.controllers.recording import Recorder
 from ferryman.demo import kubeconfig
 from ferryman.demo.controllers.cronjob import CronJobReconciler
 from ferryman.demo.controllers.daemonset import DaemonSetReconciler
@@ -37,7 +38,6 @@ from ferryman.demo.controllers.replicaset import (
 )
 from ferryman.demo.controllers.scheduler import Scheduler
 from ferryman.demo.controllers.statefulset import StatefulSetReconciler
-from ferryman.demo.events import Recorder
 from ferryman.demo.hooks import CountRequests, Gate, Hooks
 from ferryman.demo.kinds import (
     CRON_JOBS,

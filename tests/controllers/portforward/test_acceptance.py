@@ -142,7 +142,10 @@ async def test_success_is_partial_forward_by_forward(world: World) -> None:
     fine, taken, refused, nowhere = await world.statuses("a")
     assert (fine.error, fine.addresses) == ("", ("127.0.0.1", "::1"))
     assert "in use" in taken.error
-    assert (refused.error, refused.addresses) == ("web-1 refuses connections on port 8000", ("127.0.0.1", "::1"))
+    assert (refused.error, refused.addresses) == (
+        "web-1 refuses connections on port 8000",
+        ("127.0.0.1", "::1"),
+    )
     assert "nowhere.example" in nowhere.error
 
 

@@ -28,9 +28,11 @@ from ferryman.api.kinds.relay import (
 from ferryman.api.resource import Name, Object
 from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
+from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
 from ferryman.controllers.relay.discovered import Discovered, Discoveries
 from ferryman.controllers.relay.following import Follower
+from ferryman.controllers.relay.happenings import happenings
 from ferryman.controllers.relay.listening import Listening
 from ferryman.controllers.relay.plan import (
     Plan,
@@ -134,7 +136,8 @@ class RelayController:
     """``clusters`` by the name that ``target.workload.cluster`` has; the first is the default.
 
     ``open_cluster`` is called for a name that is not among them (empty: the default), which it may
-    bring in; else it raises. Without ``discoveries`` no relay can lead to one.
+    bring in; else it raises. Without ``discoveries`` no relay can lead to one. ``recorder`` is told
+    what happened.
     """
 
     def __init__(
@@ -146,7 +149,9 @@ class RelayController:
         *,
         open_cluster: Callable[[str], Awaitable[object]] | None = None,
         discoveries: Discoveries | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._open_cluster = open_cluster
         self._discoveries = discoveries
         self._not_opened: dict[str, FerrymanError] = {}
@@ -391,6 +396,7 @@ class RelayController:
                 await self._dataplane.endpoints(listener, found, next(self._generations))
 
     async def _write(self, name: str, relay: Object, status: RelayStatus, sent: _Sent) -> None:
+        before = sent.status or status_of(relay)
         sent.status = status
         encoded = codec.encode(status)
         if relay.get("status") == encoded:
@@ -398,7 +404,12 @@ class RelayController:
         try:
             await self._relays.apply_status(RELAYS, name, encoded, manager=MANAGER)
         except NotFound:
-            pass  # it is gone; the request that says so is on its way
+            return  # it is gone; the request that says so is on its way
+        if self._recorder is not None:
+            for told in happenings(before, status):
+                await self._recorder.record(
+                    MANAGER, relay, told.reason, told.message, warning=told.warning
+                )
 
     async def _count(self) -> None:
         """Let connection counts reach the status, now and then."""

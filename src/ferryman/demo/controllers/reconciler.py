@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ferryman.api.client import ObjectClient, Preconditions
 from ferryman.api.resource import Object
 from ferryman.api.status import NotFound, StaleVersion
-from ferryman.demo.events import Recorder
+from ferryman.controllers.recording import Recorder
 from ferryman.demo.kinds import PODS
 from ferryman.runtime.clock import Clock
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ferryman.api.kinds.event import EVENT, EVENTS
 from ferryman.api.scheme import Scheme
 from ferryman.demo.kinds.configmaps import CONFIG_MAP, CONFIG_MAPS
 from ferryman.demo.kinds.cronjobs import CRON_JOB, CRON_JOBS
 from ferryman.demo.kinds.daemonsets import DAEMON_SET, DAEMON_SETS
 from ferryman.demo.kinds.deployments import DEPLOYMENT, DEPLOYMENTS
 from ferryman.demo.kinds.endpointslices import ENDPOINT_SLICE, ENDPOINT_SLICES
-from ferryman.demo.kinds.events import EVENT, EVENTS
 from ferryman.demo.kinds.jobs import JOB, JOBS
 from ferryman.demo.kinds.namespaces import NAMESPACE, NAMESPACES
 from ferryman.demo.kinds.nodes import NODE, NODES

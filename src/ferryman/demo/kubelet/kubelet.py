@@ -12,7 +12,7 @@ import signal
 from ferryman.api.client import Added, Deleted, Modified, ObjectClient, WatchEvent
 from ferryman.api.resource import Name, Object, name_of
 from ferryman.api.status import NotFound
-from ferryman.demo.events import Recorder
+from ferryman.controllers.recording import Recorder
 from ferryman.demo.kubelet.pod import PodRunner
 from ferryman.demo.network import Network
 from ferryman.errors import Unavailable

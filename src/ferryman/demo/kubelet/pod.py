@@ -12,7 +12,7 @@ from dataclasses import replace
 from ferryman.api.client import ObjectClient, Preconditions
 from ferryman.api.resource import Object, name_of
 from ferryman.api.status import ApiError, NotFound, StaleVersion
-from ferryman.demo.events import Recorder
+from ferryman.controllers.recording import Recorder
 from ferryman.demo.kinds import PODS
 from ferryman.demo.kubelet.container import Container
 from ferryman.demo.kubelet.sandbox import Sandbox

@@ -1,25 +1,24 @@
-"""Events: what happened to an object, for people; ``demo.events`` records them."""
+"""Event (core/v1): what happened to an object, for people; ``controllers.recording`` writes them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from ferryman.api.columns import AGE, NAME, since
+from ferryman.api.openapi import OBJECT_META
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Column, Kind
-from ferryman.demo.kinds.schema import ANYTHING, INTEGER, STRING, TIME, kind_schema, struct
 
 EVENTS = Resource("", "v1", "events", "Event", True)
 
-_REFERENCE = struct(
-    kind=STRING,
-    namespace=STRING,
-    name=STRING,
-    uid=STRING,
-    apiVersion=STRING,
-    resourceVersion=STRING,
-    fieldPath=STRING,
-)
+_STRING = {"type": "string"}
+_TIME = {"type": "string", "format": "date-time"}
+_REFERENCE = {
+    "type": "object",
+    "properties": dict.fromkeys(
+        ("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"), _STRING
+    ),
+}
 
 
 def _last_seen(event: Object, now: datetime) -> str:
@@ -67,22 +66,26 @@ EVENT = Kind(
         Column(NAME.name, NAME.cell, wide=True),
         Column(AGE.name, AGE.cell, wide=True),
     ),
-    schema=kind_schema(
-        EVENTS,
-        "Event is a report of an event somewhere in the cluster.",
-        involvedObject=_REFERENCE,
-        related=_REFERENCE,
-        reason=STRING,
-        message=STRING,
-        source=struct(component=STRING, host=STRING),
-        firstTimestamp=TIME,
-        lastTimestamp=TIME,
-        eventTime=TIME,
-        count=INTEGER,
-        type=STRING,
-        action=STRING,
-        reportingComponent=STRING,
-        reportingInstance=STRING,
-        series=ANYTHING,
-    ),
+    schema={
+        "type": "object",
+        "description": "Event is a report of an event somewhere in the cluster.",
+        "properties": {
+            "apiVersion": _STRING,
+            "kind": _STRING,
+            "metadata": OBJECT_META,
+            "involvedObject": _REFERENCE,
+            "related": _REFERENCE,
+            "source": {"type": "object", "properties": {"component": _STRING, "host": _STRING}},
+            "count": {"type": "integer", "format": "int32"},
+            "firstTimestamp": _TIME,
+            "lastTimestamp": _TIME,
+            "eventTime": _TIME,
+            "series": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            **dict.fromkeys(
+                ("action", "message", "reason", "reportingComponent", "reportingInstance", "type"),
+                _STRING,
+            ),
+        },
+        "x-kubernetes-group-version-kind": [{"group": "", "version": "v1", "kind": "Event"}],
+    },
 )

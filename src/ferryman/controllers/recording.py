@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from ferryman.api.client import ObjectClient
 from ferryman.api.conditions import rfc3339
+from ferryman.api.kinds.event import EVENTS
 from ferryman.api.resource import Object
 from ferryman.api.status import ApiError
-from ferryman.demo.kinds import EVENTS
 from ferryman.runtime.clock import Clock
 
 MOST_EVENTS = 500
