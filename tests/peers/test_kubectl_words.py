@@ -6,6 +6,8 @@ pending pod, it refuses a port that is half taken), that is what is tested.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import socket
@@ -201,3 +203,61 @@ def test_nothing_listens_when_it_is_refused_and_all_listens_until_it_is_told_to_
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((host, port), timeout=5)
         assert ours.err == []
+
+
+# -- rows where kubectl ends, or keeps silent, and we do not --
+
+
+def begun(program: Program, lines: int) -> None:
+    program.wait_for(lambda: len(program.out) >= lines)
+
+
+def test_a_port_that_is_taken_in_both_families_ends_both(demo: Demo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as four:
+        port = four.getsockname()[1]
+        with socket.create_server(("::1", port), family=socket.AF_INET6):
+            theirs, ours = refused(demo, "deploy/example-go", f"{port}:8000")
+    assert "address already in use" in theirs
+    assert f"error: address already in use on 127.0.0.1:{port} by " in ours
+
+
+def test_a_port_that_is_refused_in_the_pod_ends_kubectl_and_not_us(demo: Demo) -> None:
+    ports = (f"{free_port()}:8000", f"{free_port()}:8999")
+    for command, survives in (
+        (demo.command("port-forward", "deploy/example-go", *ports), False),
+        ([*FERRY, "forward", "deploy/example-go", *ports, "--kubeconfig", demo.kubeconfig,
+          "--hold", "1s"], True),
+    ):  # fmt: skip
+        good, bad = (int(pair.partition(":")[0]) for pair in ports)
+        with running(command) as program:
+            begun(program, 4)
+            assert get(good).startswith("example-go-")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                get(bad)
+            if survives:
+                program.said("refuses connections on port 8999")
+                assert get(good).startswith("example-go-")
+                assert program.stop() == 0
+            else:
+                assert program.process.wait(30) == 1
+                program.said("connect: connection refused")
+
+
+def test_a_pod_that_goes_while_idle_ends_kubectl_at_the_next_connection_and_not_us(
+    demo: Demo,
+) -> None:
+    ports = (free_port(), free_port())
+    theirs = running(demo.command("port-forward", "deploy/web", f"{ports[0]}:8080"))
+    ours = ferry_forward(demo.kubeconfig, "deploy/web", f"{ports[1]}:8080")
+    with theirs as kubectl, ours as ferry:
+        for program in (kubectl, ferry):
+            begun(program, 2)
+        gone = pod_of(demo, "web")
+        demo.kubectl("delete", f"pod/{gone}")
+        ferry.said("now forwarding to web-")
+        assert get(ports[1]) != gone
+        assert kubectl.process.poll() is None  # it does not know
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            get(ports[0])
+        assert kubectl.process.wait(30) == 1
+        assert ferry.stop() == 0

@@ -1,4 +1,4 @@
-"""Event (core/v1): what happened to an object, for people; ``controllers.recording`` writes them."""
+"""Event (core/v1): what happened to an object, for people; ``controllers.recording`` writes."""
 
 from __future__ import annotations
 
