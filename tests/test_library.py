@@ -219,7 +219,7 @@ def test_importing_the_package_costs_next_to_nothing() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True, env=os.environ
     )
     assert "ferryman" in done.stdout.split()
-    assert not {"asyncio", "msgspec", "ssl", "socket", "ferryman.library"} & set(
+    assert not {"asyncio", "msgspec", "ssl", "socket", "typing", "ferryman.library"} & set(
         done.stdout.split()
     )
 

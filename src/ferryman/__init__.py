@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know better; importing typing takes longer than all else
 if TYPE_CHECKING:
     from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
     from ferryman.library import (
@@ -42,9 +40,11 @@ __all__ = [
 _ERRORS = frozenset({"FerrymanError", "PeerError", "Unavailable", "UserError"})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     module = "ferryman.errors" if name in _ERRORS else "ferryman.library"
     value = globals()[name] = getattr(importlib.import_module(module), name)
     return value
