@@ -95,7 +95,7 @@ def pods_replaced(demo: Demo, forward: Program, seconds: float) -> None:
 # -- sleep --
 
 
-def test_after_sleep_everything_that_was_open_is_asked_or_opened_anew(
+def test_tilt_6653_after_sleep_everything_that_was_open_is_asked_or_opened_anew(
     demo: Demo, tmp_path: Path
 ) -> None:
     with Middlebox(api(demo)) as box:
@@ -196,7 +196,7 @@ def test_an_api_server_that_is_too_busy_is_waited_for(
             until(lambda: well(load, relented), patience)
             healed = time.monotonic() - relented
         assert load.failed_after(began) == []  # they waited
-        assert asked < 60, "a server that is too busy is not to be asked all the time"
+        assert asked < 100, "a server that is too busy is not to be asked all the time"
         forward.said("the cluster can be reached again", patience)
         print(f"requests go through after {healed:.1f} s; asked {asked} times meanwhile")
         pods_replaced(demo, forward, 2)
@@ -306,7 +306,7 @@ def apart(tmp_path: Path) -> Iterator[Apart]:
 
 
 @pytest.mark.parametrize("seconds", [4, 20])
-def test_a_cut_that_nobody_is_told_of_is_noticed_and_outlived(
+def test_kubectl_1490_a_cut_that_nobody_is_told_of_is_noticed_and_outlived(
     apart: Apart, tmp_path: Path, seconds: float
 ) -> None:
     link = apart.link

@@ -271,7 +271,8 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_says() -> None:
     assert story.dial(2) == []
     assert story.after(4.9) == []
     assert story.pool.wake(story.now) == pytest.approx(105)
-    assert story.after(0.1) == [Open(2, "a"), Open(3, "a")]
+    assert story.after(0.1) == [Open(2, "a")]  # is it still busy?
+    assert story.opened(2) == [Assign(1, 2), Open(3, "a")]
 
 
 def test_while_the_server_is_busy_connections_share() -> None:

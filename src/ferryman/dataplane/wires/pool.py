@@ -134,7 +134,10 @@ class Pool:
             found.doubted = doubted
 
     def busy(self, wire: int, now: float, wait: float) -> None:
-        """A handshake was put off (429, 503) for ``wait`` seconds, and with it all others."""
+        """A handshake was put off (429, 503) for ``wait`` seconds, and with it all others; then
+        they are tried one at a time.
+        """
+        self._unreached = max(self._unreached, 1)
         self._remove(wire)
         self._busy_until = max(self._busy_until, now + min(max(wait, 1.0), _MANY_SECONDS))
 
