@@ -210,7 +210,7 @@ def test_secrets_do_not_show_in_errors(tmp_path: Path, changes: dict[str, Any]) 
         ({"context": {"cluster": "d"}}, 'cluster "d", which context "dev" names, is not in'),
         ({"context": {"user": "v"}}, 'user "v", which context "dev" names, is not in'),
         ({"cluster": {"server": ""}}, "the cluster has no server"),
-        ({"cluster": {"server": "ftp://x"}}, "server ftp://x is neither http nor https"),
+        ({"cluster": {"server": "ftp://x"}}, "server ftp:// is neither http nor https"),
         ({"cluster": {"server": ["x"]}}, "server has to be a text"),
         (
             {"cluster": {"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}},

@@ -152,7 +152,8 @@ def _server(cluster: Entry, user: Entry) -> tuple[str, TLSSettings | None]:
     if scheme.lower() == "http":
         return server, None
     if scheme.lower() != "https":
-        raise UserError(f"{cluster.file}: server {server} is neither http nor https")
+        # Not the whole: who knows what was pasted there.
+        raise UserError(f"{cluster.file}: server {scheme[:16]}:// is neither http nor https")
     certificate, key = user.pem("client-certificate"), user.pem("client-key")
     if (certificate is None) != (key is None):
         missing = "client-key" if key is None else "client-certificate"
