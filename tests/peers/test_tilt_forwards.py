@@ -229,7 +229,7 @@ async def test_a_pod_that_is_missing_or_refuses_shows_and_spares_its_neighbour(
     fine, refused = await world.bound("go")
     with pytest.raises(ConnectionResetError):
         await fetched(refused.local_port)
-    await world.error("go", "failed to connect to localhost:9")
+    await world.error("go", "refuses connections on port 9")
     fine, refused = await world.statuses("go")
     assert fine.error == ""
     assert refused.error
