@@ -145,12 +145,7 @@ _RESOLVERS = {
     for tag, form, firsts in (
         ("tag:yaml.org,2002:null", r"(?:~|null|Null|NULL|)\Z", ("~", "n", "N", "")),
         ("tag:yaml.org,2002:bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF"),
-        # JSON's numbers, but none that a float cannot say.
-        (
-            _NUMERAL,
-            r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z",
-            "-0123456789",
-        ),
+        (_NUMERAL, _NUMBER, "-0123456789"),
     )
     for first in firsts
 }
