@@ -137,11 +137,6 @@ class Connection:
         self._client_ended = False
         self._said_opened = False
 
-    @property
-    def open(self) -> bool:
-        """Whether there is a flow to a target."""
-        return self._flow is not None
-
     # -- looking for a target --
 
     def seek(self) -> None:
