@@ -1,0 +1,71 @@
+"""The contract between a connection's ``session`` and the decoder of its protocol; pure.
+
+A decoder is fed every byte of both directions in the order in which they were seen. It may be
+wrong about what it sees, and then says so (Undecodable); it never holds anything up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ferryman.inspection.events import Event
+from ferryman.inspection.feed import Direction
+
+
+class Undecodable(Exception):
+    """What comes is not the decoder's protocol, or not any more; the message is for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes of one direction, by offsets from the connection's first: ``start <= n < end``.
+
+    ``filler`` is the byte that may stand in for each of them without breaking the protocol.
+    """
+
+    start: int
+    end: int
+    filler: int = 0x2A
+
+
+class Decoder(Protocol):
+    """One connection's bytes in, events out. All methods raise Undecodable; none blocks.
+
+    What it keeps is bounded: heads by 64 KiB, pipelined requests by 1,024, text in titles by 200
+    characters.
+    """
+
+    def receive(self, direction: Direction, data: bytes) -> list[Event]:
+        """The next bytes of a direction."""
+        ...
+
+    def skipped(self, direction: Direction, count: int, *, missed: bool) -> list[Event]:
+        """So many bytes passed by unseen: within a body they count, elsewhere it is Undecodable
+        unless the protocol has a way to find its feet again.
+        """
+        ...
+
+    def ended(self, direction: Direction) -> list[Event]:
+        """The direction's end; both ends come before the connection is forgotten."""
+        ...
+
+    def examined(self, direction: Direction) -> int:
+        """The offset up to which all secrets are known: raw bytes may be shown up to there."""
+        ...
+
+    def secrets(self, direction: Direction) -> list[Span]:
+        """Secrets found since the last call, in order; each ends at or before ``examined``."""
+        ...
+
+    def skippable(self, direction: Direction) -> int | None:
+        """The offset up to which bytes are a body that need only be counted (0 or the current one
+        if none), or None: nothing of the direction is of interest any more.
+        """
+        ...
+
+    def successor(self) -> Decoder | None:
+        """Who goes on after an upgrade, once the last byte of the old protocol has been seen; it
+        is fed what follows. Offsets go on counting.
+        """
+        ...
