@@ -2,14 +2,17 @@
 
 A decoder is fed every byte of both directions in the order in which they were seen. It may be
 wrong about what it sees, and then says so (Undecodable); it never holds anything up.
+
+Each protocol's module has a function ``decoder(start: Start) -> Decoder``; ``detect`` knows the
+modules by the protocols' names and imports them when first bytes need them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ferryman.inspection.events import Event
+from ferryman.inspection.events import Event, Facts, Fields
 from ferryman.inspection.feed import Direction
 
 
@@ -29,8 +32,43 @@ class Span:
     filler: int = 0x2A
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a decoder begins: at a connection's first bytes, or after another protocol's last."""
+
+    up: int = 0
+    down: int = 0
+    """Offsets of the first bytes that it will see."""
+    exchange: int = 1
+    """The first number that is free."""
+    redact: bool = True
+    """Whether secrets are "[redacted]" in events; see ``redaction``."""
+    fields: Fields = ()
+    """The headers of the answer that switched to it (Sec-WebSocket-Extensions, …)."""
+    facts: Facts = field(default_factory=dict)
+    """Those of the request that asked for the switch: path, host, …"""
+    answers: int = 0
+    """The exchange whose answer comes first in the new protocol (h2c: on stream 1); 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The connection speaks ``protocol`` from ``start`` on; "" is to be found out from its bytes,
+    "opaque" are bytes. ``up`` and ``down`` have been received already and belong to it: they begin
+    at ``start.up`` and ``start.down``.
+    """
+
+    protocol: str
+    start: Start
+    up: bytes = b""
+    down: bytes = b""
+
+
 class Decoder(Protocol):
     """One connection's bytes in, events out. All methods raise Undecodable; none blocks.
+
+    Events come with secrets redacted if ``Start.redact``; ``secrets`` says where they are in the
+    bytes in any case. When it raised Undecodable, all bytes beyond ``examined`` are masked.
 
     What it keeps is bounded: heads by 64 KiB, pipelined requests by 1,024, text in titles by 200
     characters.
@@ -64,8 +102,8 @@ class Decoder(Protocol):
         """
         ...
 
-    def successor(self) -> Decoder | None:
-        """Who goes on after an upgrade, once the last byte of the old protocol has been seen; it
-        is fed what follows. Offsets go on counting.
+    def switched(self) -> Switch | None:
+        """What goes on after an upgrade, once the last byte of the old protocol was seen; the
+        decoder is then not asked again.
         """
         ...

@@ -33,6 +33,10 @@ class Recognised:
 class MessageBegan:
     """The head of a message is complete. ``title`` is its line in a summary, such as
     "GET /v1/users", "200", "SELECT 1"; it never has control characters.
+
+    ``alone``: neither asks nor answers (a WebSocket message, a notification): the exchange has no
+    other side. An interim answer (a ``status`` fact below 200, but 101) is followed by another one
+    in the same exchange.
     """
 
     exchange: int
@@ -40,6 +44,7 @@ class MessageBegan:
     title: str
     fields: Fields = ()
     facts: Facts = field(default_factory=dict)
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
