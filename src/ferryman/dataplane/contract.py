@@ -16,6 +16,7 @@ from ferryman.errors import FerrymanError
 from ferryman.runtime.tls import TLSSettings
 
 if TYPE_CHECKING:
+    from ferryman.faults import Fault
     from ferryman.protocols.proxy import Proxy  # loads h11, which only a proxied cluster needs
 
 READ = 1  # = select.EPOLLIN
@@ -91,13 +92,18 @@ class Endpoint:
 Ambiguous = Literal["Never", "IdempotentHTTP", "Always"]
 """Which requests may be repeated though a pod may have heard them."""
 
+Observe = Literal["Off", "Summary", "Full"]
+"""Whether connections are told to the inspector: what bodies say is not needed for a Summary."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a listener treats its connections; times in seconds, 0 means not at all.
 
     ``hold`` is how long a connection waits for an endpoint, then it is reset. ``drain`` 0 lets
-    connections of a draining endpoint end by themselves.
+    connections of a draining endpoint end by themselves. ``observe`` (for connections from now on)
+    tells what is carried to the engine's inspector, which decides how much of it to look at.
+    ``faults`` hold for open connections, too.
     """
 
     balance: Literal["Newest", "RoundRobin", "LeastConnections"] = "Newest"
@@ -106,6 +112,8 @@ class Policy:
     ambiguous: Ambiguous = "IdempotentHTTP"
     replay_bytes: int = 65536
     drain: float = 0.0
+    observe: Observe = "Off"
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +167,9 @@ class DialFailed:
     """A dial failed; ``final`` if the client was reset for it, else it is being retried.
 
     ``kind`` groups messages: "refused", "gone", "unauthorized", "forbidden", "unavailable",
-    "timeout", "ambiguous", "held" (no endpoint in time), "full" (too many held).
+    "timeout", "ambiguous", "held" (no endpoint in time), "full" (too many held), "fault" (on
+    purpose). ``seconds`` is how long a dial took that seemed to have succeeded: a wire's, whose
+    pod refused.
     """
 
     listener: str
@@ -168,6 +178,7 @@ class DialFailed:
     kind: str
     message: str
     final: bool
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +225,30 @@ class Traced:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectorLost:
+    """The inspector is gone: nothing is observed any more, unless ``observe`` gives another."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """So many events were dropped because nobody took them in time."""
 
     events: int
 
 
-Event = Opened | Closed | DialFailed | WireLost | ClusterReached | NeedCredentials | Traced | Gap
+Event = (
+    Opened
+    | Closed
+    | DialFailed
+    | WireLost
+    | ClusterReached
+    | NeedCredentials
+    | Traced
+    | InspectorLost
+    | Gap
+)
 
 
 @dataclass(frozen=True, slots=True)
