@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 READY := .venv/.stamp
+# Many tests wait for a program or for a clock of its own: more workers than cores pay.
+PYTEST := $(BIN)/python -m pytest -q -n 4 --dist worksteal
 # What the bench measures beside us has a place of its own, so that no test can come to need it.
 LIBRARIES := .venv-bench/.stamp
 
@@ -55,11 +57,11 @@ contracts: $(READY)
 
 unit: $(READY)
 	@echo "==> unit tests"
-	@$(BIN)/python -m pytest -q -m "not peer and not soak"
+	@$(PYTEST) -m "not peer and not soak"
 
 others: $(READY)
 	@tools/test-other-pythons
 
 all-tests: $(READY)
 	@echo "==> all tests, with real peers, on $$($(BIN)/python --version)"
-	@$(BIN)/python -m pytest -m "not soak" --durations=15
+	@$(PYTEST) -m "not soak" --durations=15
