@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import time
 import urllib.error
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -151,6 +152,17 @@ async def test_a_port_that_is_refused_inside_the_pod(demo: Demo) -> None:
         [port] = fwd.status.ports
         assert "refuses connections" in port.error
         assert status.condition("TargetReady").status == "True"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pods have no addresses of their own")
+async def test_a_refused_port_that_opens_when_nobody_tries_any_more(demo: Demo) -> None:
+    async with forwarding(demo, port=8998) as (fwd, status):
+        async with client(fwd):
+            await status.shows("Reachable", "False", "DialRefused", "port 8998")
+        [pod] = [p for p in demo.pods("app=example-go") if "deletionTimestamp" not in p["metadata"]]
+        with socket.create_server((pod["status"]["podIP"], 8998)):
+            await status.goes()
+        assert not fwd.status.ports[0].error
 
 
 async def test_a_rule_for_wires_that_is_missing(demo: Demo) -> None:

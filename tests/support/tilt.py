@@ -40,6 +40,8 @@ from ferryman.dataplane.contract import (
     Applied,
     Bind,
     Bound,
+    DialFailure,
+    DialSpec,
     Endpoint,
     ListenerCounters,
     Listeners,
@@ -253,6 +255,9 @@ class Plane:
 
     async def policy(self, listener: str, policy: Policy, generation: int) -> None:
         self.policies[listener] = policy
+
+    async def probe(self, address: DialSpec, patience: float) -> DialFailure | None:
+        return None
 
     def counters(self) -> Mapping[str, ListenerCounters]:
         return {}

@@ -334,7 +334,10 @@ class Connection:
         self._tried |= {endpoint.id}
         final = loss.how == "undelivered" and self._is_final()
         kind = "refused" if loss.how == "undelivered" else "ambiguous"
-        self._route.emit(DialFailed(self._route.name, self.id, endpoint.id, kind, message, final))
+        seconds = self._route.loop.now() - self._opened_at
+        self._route.emit(
+            DialFailed(self._route.name, self.id, endpoint.id, kind, message, final, seconds)
+        )
         if final:
             self._reset(message)
             return

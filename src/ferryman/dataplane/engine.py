@@ -30,6 +30,7 @@ from ferryman.dataplane.dialling import Dialler
 from ferryman.dataplane.listeners import Listeners
 from ferryman.dataplane.loop import Loop, portable
 from ferryman.dataplane.pipes import Pipes
+from ferryman.dataplane.probing import Answered, Probe
 from ferryman.dataplane.route import Route
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ class Engine:
             self._wires.reachable()
         for route in self._routes.values():
             route.try_now()
+
+    def probe(self, address: DialSpec, patience: float, done: Answered) -> None:
+        """Whether the address takes connections now; see ``Probe``."""
+        Probe(self.loop, patience, done).start(lambda dialled: self._dial(address, dialled))
 
     def close(self, listener: str, how: How) -> None:
         """Reset a listener's connections, or (Drain) only those that still wait for a target."""

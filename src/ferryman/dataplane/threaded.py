@@ -17,6 +17,8 @@ from ferryman.dataplane.contract import (
     Applied,
     Bind,
     ClusterSettings,
+    DialFailure,
+    DialSpec,
     Endpoint,
     Event,
     Gap,
@@ -91,6 +93,18 @@ class ThreadedDataPlane:
         """Somebody got through to the clusters' API servers; returns at once."""
         if not self._stopped.is_set():
             self._loop.call_threadsafe(self._engine.reachable)
+
+    async def probe(self, address: DialSpec, patience: float) -> DialFailure | None:
+        """Why an address takes no connections now; None if it does. ``dataplane.probing`` has how,
+        and what ``patience`` (seconds) is. Cancelled, the connection ends by itself.
+        """
+        answered: asyncio.Future[DialFailure | None] = self._asyncio.create_future()
+
+        def tell(failure: DialFailure | None) -> None:
+            self._tell(functools.partial(_fulfil, answered, failure))
+
+        await self._call(lambda: self._engine.probe(address, patience, tell))
+        return await answered
 
     async def close(self, listener: str, how: How) -> None:
         """End a listener's connections."""

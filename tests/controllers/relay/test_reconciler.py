@@ -39,12 +39,15 @@ from ferryman.controllers.relay.reconciler import (
     Cluster,
     RelayController,
 )
+from ferryman.controllers.relay.troubles import AWAITED, FORGOTTEN, OFTEN, SELDOM
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
     Bound,
     ClusterReached,
     DialFailed,
+    DialFailure,
+    DialSpec,
     Endpoint,
     ListenerCounters,
     Listeners,
@@ -70,6 +73,9 @@ class Notes:
         self.policies: dict[str, Policy] = {}
         self.taken: set[int] = set()
         self.counted: dict[str, ListenerCounters] = {}
+        self.probed: list[DialSpec] = []
+        self.refuses = DialFailure("refused", "connection refused", delivered=False)
+        self.takes_connections = False
         self._generation = 0
 
     async def apply(self, listeners: Listeners) -> Applied:
@@ -86,6 +92,10 @@ class Notes:
 
     async def policy(self, listener: str, policy: Policy, generation: int) -> None:
         self.policies[listener] = policy
+
+    async def probe(self, address: DialSpec, patience: float) -> DialFailure | None:
+        self.probed.append(address)
+        return None if self.takes_connections else self.refuses
 
     def counters(self) -> Mapping[str, ListenerCounters]:
         return self.counted
@@ -446,6 +456,74 @@ async def test_a_refusal_shows_until_a_connection_gets_through(world: World) -> 
     world.controller.happened(Opened("r/main", 1, "client", endpoint, 0.0, 0))
     await world.settle()
     assert await world.reason("Reachable") == "Reachable"
+
+
+async def refused(world: World) -> None:
+    """A client was refused by the only pod."""
+    await world.deployment()
+    await world.pod("web-1")
+    await world.relay()
+    endpoint = world.plane.told[-1][2][0].id
+    failed = DialFailed("r/main", 1, endpoint, "refused", "connection refused", final=True)
+    world.controller.happened(failed)
+    await world.settle()
+    assert await world.reason("Reachable") == "DialRefused"
+
+
+async def test_a_refusal_goes_within_a_second_though_no_client_tries_again(world: World) -> None:
+    await refused(world)
+    for _ in range(5):
+        await world.settle(OFTEN)
+    assert len(world.plane.probed) == 5
+    assert await world.reason("Ready") == "DialRefused"
+    world.plane.takes_connections = True
+    await world.settle(OFTEN)
+    assert await world.reason("Ready") == "Ready"
+    await world.settle(10 * OFTEN)
+    assert len(world.plane.probed) == 6
+
+
+async def test_nobody_is_probed_for_a_client_that_waits(world: World) -> None:
+    await refused(world)
+    world.plane.counted = {"r/main": ListenerCounters(held=1)}
+    for _ in range(5):
+        await world.settle(OFTEN)
+    assert not world.plane.probed
+    world.plane.counted = {}
+    await world.settle(OFTEN)
+    assert len(world.plane.probed) == 1
+
+
+async def test_a_port_that_nobody_wants_is_probed_less_and_then_no_more(world: World) -> None:
+    await refused(world)
+    while world.clock.monotonic() < AWAITED:
+        await world.settle(OFTEN)
+    often = len(world.plane.probed)
+    assert often <= AWAITED / OFTEN
+    while world.clock.monotonic() < FORGOTTEN:
+        await world.settle(OFTEN)
+    seldom = len(world.plane.probed) - often
+    assert 0 < seldom <= (FORGOTTEN - AWAITED) / SELDOM
+    await world.settle(SELDOM)
+    assert await world.reason("Reachable") == "Reachable"
+    before = len(world.plane.probed)
+    await world.settle(FORGOTTEN)
+    assert len(world.plane.probed) == before
+
+
+async def test_a_refusal_goes_with_its_pod(world: World) -> None:
+    await refused(world)
+    await world.store.delete(PODS, "web-1", "n")
+    await world.settle(OFTEN)
+    assert await world.reason("Reachable") == "Reachable"
+    assert not world.plane.probed
+
+
+async def test_a_probe_may_find_other_trouble(world: World) -> None:
+    await refused(world)
+    world.plane.refuses = DialFailure("forbidden", "may not", delivered=False)
+    await world.settle(OFTEN)
+    assert await world.reason("Reachable") == "Forbidden"
 
 
 async def test_a_lost_wire_puts_the_watches_in_doubt_but_not_again_and_again(world: World) -> None:

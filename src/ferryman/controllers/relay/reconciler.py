@@ -43,10 +43,13 @@ from ferryman.controllers.relay.plan import (
     policy,
     target_of,
 )
+from ferryman.controllers.relay.probing import Probing
 from ferryman.controllers.relay.troubles import Troubles
 from ferryman.dataplane.contract import (
     Applied,
     ClusterReached,
+    DialFailure,
+    DialSpec,
     Endpoint,
     Event,
     ListenerCounters,
@@ -89,6 +92,8 @@ class DataPlane(Protocol):
     ) -> None: ...
 
     async def policy(self, listener: str, policy: Policy, generation: int) -> None: ...
+
+    async def probe(self, address: DialSpec, patience: float) -> DialFailure | None: ...
 
     def counters(self) -> Mapping[str, ListenerCounters]: ...
 
@@ -170,6 +175,13 @@ class RelayController:
         self._listening = Listening(dataplane)
         self._suspected = -SUSPECT_AGAIN
         self._troubles = Troubles()
+        self._probing = Probing(
+            dataplane,
+            self._troubles,
+            clock,
+            self._tasks,
+            lambda listener: self._controller.queue.add(Name(relay_of(listener))),
+        )
         self._counters: Mapping[str, ListenerCounters] = {}
         self._generations = itertools.count(1)
 
@@ -210,7 +222,7 @@ class RelayController:
         relay = self._informer.objects.get(request)
         if relay is None:
             self._sent.pop(name, None)
-            self._troubles.forget({of for of in self._troubles.dials if relay_of(of) == name})
+            self._probing.forget([of for of in self._troubles.dials if relay_of(of) == name])
             self._unfollow(name, None)
             await self._listen(name)
             return None
@@ -394,6 +406,7 @@ class RelayController:
             if listener in listened and sent.endpoints.get(listener) != found:
                 sent.endpoints[listener] = found
                 await self._dataplane.endpoints(listener, found, next(self._generations))
+            self._probing.look(listener, found if listener in listened else ())
 
     async def _write(self, name: str, relay: Object, status: RelayStatus, sent: _Sent) -> None:
         before = sent.status or status_of(relay)
@@ -415,8 +428,6 @@ class RelayController:
         """Let connection counts reach the status, now and then."""
         while True:
             await self._clock.sleep(COUNT)
-            for listener in self._troubles.forget_stale(self._clock.monotonic()):
-                self._controller.queue.add(Name(relay_of(listener)))
             before, self._counters = self._counters, dict(self._dataplane.counters())
             for listener, counted in self._counters.items():
                 if before.get(listener) != counted:
