@@ -2,10 +2,11 @@
 
     python -S -E program.py NAME PORT=HOST:PORT…
 
-It imports nothing of ferryman and little of the library, so it serves some 20 ms after its start;
-a thread for each connection and blocking calls on big buffers make it about as fast as Python can
-be. ``PORT`` is the container's port, ``HOST:PORT`` where that is on this machine. Its standard
-input is a pipe that nobody writes: its end means that the demo is gone, and then so is this.
+It imports nothing of ferryman and little of the library, so it serves some 20 ms after its start.
+HTTP has a thread for each connection and blocking calls on big buffers; ``cache``, which under load
+has a thousand short ones that linger, serves all of them in one thread. ``PORT`` is the container's
+port, ``HOST:PORT`` where that is on this machine. Its standard input is a pipe that nobody writes:
+its end means that the demo is gone, and then so is this.
 
 Programs
 - ``example-go`` and ``web`` speak HTTP/1.1 (``Http``); ``example-go`` serves on for 1 s after
@@ -19,6 +20,7 @@ serves on after SIGTERM), ``REFUSE`` (listens on nothing).
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -38,12 +40,60 @@ def log(line: str) -> None:
     os.write(1, f"{line}\n".encode(errors="replace"))
 
 
-def echo(connection: socket.socket) -> None:
+class Echo:
+    """A connection whose bytes go back. While some of them are unsent, no more are read."""
+
+    def __init__(self, connection: socket.socket, ready: selectors.BaseSelector) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ready.register(connection, selectors.EVENT_READ, self)
+        self._connection = connection
+        self._ready = ready
+        self._rest = memoryview(b"")
+
+    def carry(self, buffer: memoryview) -> None:
+        """It can be read, or take what is left over: go on; at the end, end."""
+        try:
+            if self._rest:
+                self._send(self._rest)
+            elif count := self._connection.recv_into(buffer):
+                self._send(buffer[:count])
+            else:
+                self._close()
+        except OSError as error:
+            log(f"connection ended: {error!r}")
+            self._close()
+
+    def _send(self, data: memoryview) -> None:
+        try:
+            sent = self._connection.send(data)
+        except BlockingIOError:
+            sent = 0
+        before, self._rest = self._rest, memoryview(bytes(data[sent:]))
+        if bool(before) != bool(self._rest):
+            wanted = selectors.EVENT_WRITE if self._rest else selectors.EVENT_READ
+            self._ready.modify(self._connection, wanted, self)
+
+    def _close(self) -> None:
+        self._ready.unregister(self._connection)
+        self._connection.close()
+
+
+def echo(listener: socket.socket) -> None:
     """Send everything back, then the end."""
-    buffer = bytearray(262144)
-    view = memoryview(buffer)
-    while count := connection.recv_into(buffer):
-        connection.sendall(view[:count])
+    buffer = memoryview(bytearray(262144))
+    ready = selectors.DefaultSelector()
+    ready.register(listener, selectors.EVENT_READ)
+    listener.setblocking(False)
+    while True:
+        for key, _ in ready.select():
+            if key.data is not None:
+                key.data.carry(buffer)
+                continue
+            try:
+                Echo(listener.accept()[0], ready)
+            except OSError as error:  # that one is gone already
+                log(f"no connection: {error!r}")
 
 
 class Http:
@@ -161,9 +211,20 @@ class Http:
         return size
 
 
-def http(connection: socket.socket) -> None:
-    """Serve one HTTP connection."""
-    Http(connection).serve()
+def http(listener: socket.socket) -> None:
+    """Serve HTTP, each connection in a thread."""
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=_serve_http, args=(connection,), daemon=True).start()
+
+
+def _serve_http(connection: socket.socket) -> None:
+    with connection:
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            Http(connection).serve()
+        except (OSError, ValueError) as error:
+            log(f"connection ended: {error!r}")
 
 
 PROGRAMS: dict[str, tuple[Callable[[socket.socket], None], float]] = {
@@ -171,22 +232,7 @@ PROGRAMS: dict[str, tuple[Callable[[socket.socket], None], float]] = {
     "web": (http, 0.0),
     "cache": (echo, 0.0),
 }
-"""What a connection gets, and how long the program serves on after SIGTERM, in seconds."""
-
-
-def _handle(connection: socket.socket, serve: Callable[[socket.socket], None]) -> None:
-    with connection:
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            serve(connection)
-        except (OSError, ValueError) as error:
-            log(f"connection ended: {error!r}")
-
-
-def _accept(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=_handle, args=(connection, serve), daemon=True).start()
+"""What serves a listener, and how long it serves on after SIGTERM, in seconds."""
 
 
 def _end_with_parent() -> None:
@@ -207,7 +253,7 @@ def _listen(name: str, addresses: list[str]) -> None:
             log(f"cannot listen on port {port}: {error}")
             os._exit(1)
         log(f"{name} listens on port {port}")
-        threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
 
 
 def main(name: str, addresses: list[str]) -> None:
