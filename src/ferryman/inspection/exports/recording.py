@@ -106,7 +106,7 @@ class Reader:
             self.damage = f"it is damaged after {self._whole} records; what follows is lost"
 
     def finish(self) -> None:
-        """The file ends here; ``damage`` says if that was early. Raises UserError for no such file."""
+        """The file ends here: ``damage`` says if that was early; raises UserError if foreign."""
         if self.header is None:
             raise _foreign(bytes(self._line))
         left = self._frames.incomplete
