@@ -102,7 +102,7 @@ async def running_node(*, half_close: bool = False) -> AsyncIterator[Node]:
     async with Tasks() as tasks:
         store = MemoryStore(SCHEME, clock)
         kubelet = Kubelet(store, clock, Recorder(store, clock, "n"), network, tasks, "n")
-        yield Node(PortForwarder(store, kubelet, tasks, half_close=half_close), Sandbox(network))
+        yield Node(PortForwarder(store, kubelet, half_close=half_close), Sandbox(network))
 
 
 @asynccontextmanager

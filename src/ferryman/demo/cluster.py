@@ -166,7 +166,7 @@ class Cluster:
         await manager.ready.wait()
 
     def _make_server(self, kubelet: Kubelet, tasks: Tasks) -> Server:
-        forwarder = PortForwarder(self.store, kubelet, tasks, half_close=self._half_close)
+        forwarder = PortForwarder(self.store, kubelet, half_close=self._half_close)
         logs = Logs(self.store, kubelet, self.clock)
 
         def begin_outage(seconds: float) -> None:

@@ -8,12 +8,12 @@ wire that the pairs share, and everything that clients see of it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Protocol
 
 from ferryman.demo.kubelet.sandbox import Sandbox, Stage
 from ferryman.protocols.multiplex import ServerWire
@@ -25,6 +25,8 @@ FRAME = 32768
 HIGH_WATER = 1 << 20
 """Bytes waiting for a reader on either side before its writer is paused."""
 
+_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BUFFER = memoryview(bytearray(262144))
 """What is read is copied into frames before anything else is read: one buffer does for all."""
 
@@ -54,22 +56,27 @@ class Wire(Protocol):
         ...
 
 
-class PodSide(asyncio.BufferedProtocol):
-    """The pod's end of one pair: dials, copies, and ends as containerd does."""
+class PodSide:
+    """The pod's end of one pair: dials, copies, and ends as containerd does.
+
+    A socket on the event loop, without asyncio's transport: of the time that a connection takes
+    here, that and its task were a third (py-spy), which every contender of a bench would pay.
+    """
 
     def __init__(self, wire: Wire, pair: int, port: int) -> None:
         self._wire = wire
         self._pair = pair
         self._port = port
-        self._transport: asyncio.Transport | None = None
-        self._waiting: list[bytes] = []  # what came before the pod was reached
-        self._waiting_size = 0
+        self._loop = asyncio.get_running_loop()
+        self._sock: socket.socket | None = None
+        self._connected = False
+        self._unsent = bytearray()
         self._client_over = False
         self._pod_over = False
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def dial(self) -> None:
+    def dial(self) -> None:
         """Reach the pod's port, or tell the client why not."""
         sandbox = self._wire.sandbox
         match sandbox.stage:
@@ -84,11 +91,34 @@ class PodSide(asyncio.BufferedProtocol):
             case Stage.UP:
                 pass
         try:
-            host, number = sandbox.address(self._port)
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(lambda: self, host, number)
+            address = sandbox.address(self._port)
+            self._sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._sock.setblocking(False)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = self._sock.connect_ex(address)
+            if code in _UNDER_WAY:  # on loopback it is through by now, and says so if asked again
+                code = self._sock.connect_ex(address)
         except OSError as error:
-            self._fail(_dial_error(sandbox, self._port, error))
+            self._dialled(error.errno or errno.ECONNREFUSED)
+            return
+        if code in _UNDER_WAY:
+            self._loop.add_writer(self._sock, self._settled, self._sock)
+        else:
+            self._dialled(0 if code == errno.EISCONN else code)
+
+    def _settled(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock)
+        self._dialled(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _dialled(self, code: int) -> None:
+        if code:
+            self._fail(_dial_error(self._wire.sandbox, self._port, code))
+            return
+        self._connected = True
+        if self._wire.writable:
+            self.resume_reading()
+        if self._unsent or self._client_over:
+            self._send_unsent()
 
     # From the client to the pod.
 
@@ -96,12 +126,18 @@ class PodSide(asyncio.BufferedProtocol):
         """Bytes from the client."""
         if self._over:
             return
-        if self._transport is not None:
-            self._transport.write(bytes(data))
-            return
-        self._waiting.append(bytes(data))
-        self._waiting_size += len(data)
-        if self._waiting_size > HIGH_WATER:
+        if self._connected and not self._unsent and self._sock is not None:
+            try:
+                data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._broke(error)
+                return
+            if data:
+                self._loop.add_writer(self._sock, self._send_unsent)
+        self._unsent += data
+        if len(self._unsent) > HIGH_WATER:
             self._wire.clogged(self._pair, True)
 
     def client_ended(self, *, reset: bool) -> None:
@@ -109,150 +145,157 @@ class PodSide(asyncio.BufferedProtocol):
         if self._client_over or self._over:
             return
         self._client_over = True
-        if self._wire.half_close:
-            if reset:
-                self.abort()
-            elif self._pod_over:
-                self._succeed()
-            elif self._transport is not None:
-                self._transport.write_eof()
-            return
-        self._one_direction_ended()
+        if not self._wire.half_close:
+            self._one_direction_ended()
+        elif reset:
+            self.abort()
+        elif self._pod_over:
+            self._succeed()
+        elif self._connected and not self._unsent:
+            self._half_close()
 
-    # From the pod to the client: what asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        if self._over:  # the wire ended while this was dialled
-            self._transport.abort()
+    def _send_unsent(self) -> None:
+        """Go on with what the pod did not take; also after the end, until it has all."""
+        sock = self._sock
+        if sock is None:
             return
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        if not self._wire.writable:
-            self._transport.pause_reading()
-        self._wire.clogged(self._pair, False)  # before writing, which may clog it again
-        # Not writelines: up to 3.12.8 and 3.13.1 it never pauses us (CVE-2024-12254).
-        self._transport.write(b"".join(self._waiting))
-        self._waiting.clear()
+        if self._unsent:
+            try:
+                del self._unsent[: sock.send(self._unsent)]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._broke(error)
+                return
+        if self._unsent:
+            self._loop.add_writer(sock, self._send_unsent)
+            return
+        self._loop.remove_writer(sock)
+        if self._over:
+            self._close()
+            return
+        self._wire.clogged(self._pair, False)
         if self._client_over and self._wire.half_close:
-            self._transport.write_eof()
+            self._half_close()
 
-    def get_buffer(self, _: int) -> memoryview:
-        return _BUFFER
+    def _half_close(self) -> None:
+        if self._sock is not None:
+            with suppress(OSError):  # it is gone: reading tells
+                self._sock.shutdown(socket.SHUT_WR)
 
-    def buffer_updated(self, count: int) -> None:
+    # From the pod to the client.
+
+    def _readable(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            count = self._sock.recv_into(_BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broke(error)
+            return
+        if not count:
+            self._pod_ended()
+            return
         send = self._wire.machine.send
         for start in range(0, count, FRAME):
             send(self._pair, _BUFFER[start : min(start + FRAME, count)])
         self._wire.flush()
 
-    def eof_received(self) -> bool:
-        if self._pod_over:  # asyncio says it again when reading is resumed after it
-            return True
+    def _pod_ended(self) -> None:
+        self.pause_reading()
         self._pod_over = True
-        if self._wire.half_close:
-            if self._client_over:
-                self._succeed()
-            else:
-                self._wire.machine.finish(self._pair)
-                self._wire.flush()
-        else:
+        if not self._wire.half_close:
             self._one_direction_ended()
-        return True  # the other direction goes on
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._over:
-            return
-        if error is None:
+        elif self._client_over:
             self._succeed()
         else:
-            self._fail(_copy_error(self._wire.sandbox, self._port, error))
-
-    def pause_writing(self) -> None:
-        self._wire.clogged(self._pair, True)
-
-    def resume_writing(self) -> None:
-        self._wire.clogged(self._pair, False)
-
-    # Both.
+            self._wire.machine.finish(self._pair)
+            self._wire.flush()
 
     def pause_reading(self) -> None:
         """The client does not read."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        if self._sock is not None and self._connected:
+            self._loop.remove_reader(self._sock)
 
     def resume_reading(self) -> None:
         """The client reads again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._sock is not None and self._connected and not (self._pod_over or self._over):
+            self._loop.add_reader(self._sock, self._readable)
+
+    # Both.
 
     def abort(self) -> None:
         """The wire is gone, or a reset is carried faithfully: RST to the pod."""
-        self._finish(_reset)
+        self._unsent.clear()
+        if self._sock is not None:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._finish()
         self._wire.machine.reset(self._pair)
 
     def _one_direction_ended(self) -> None:
         if self._client_over and self._pod_over:
             self._succeed()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER, self._succeed)
+            self._timer = self._loop.call_later(LINGER, self._succeed)
 
     def _succeed(self) -> None:
         if not self._over:
-            self._finish(_close)
+            self._finish()
             self._wire.machine.succeed(self._pair)
             self._wire.flush()
+
+    def _broke(self, error: OSError) -> None:
+        """The pod reset the connection, or the like."""
+        self._unsent.clear()
+        if self._over:
+            self._close()
+        else:
+            self._fail(_copy_error(self._wire.sandbox, self._port, error))
 
     def _fail(self, why: str, *, gone: bool = False) -> None:
         if self._over:
             return
         sandbox = self._wire.sandbox
         self._wire.dial_failed()
-        self._finish(_close)
+        self._unsent.clear()
+        self._finish()
         text = f"error forwarding port {self._port} to pod {sandbox.id}, uid : {why}"
         self._wire.machine.fail(self._pair, text, gone=gone)
         self._wire.flush()
 
-    def _finish(self, close: Callable[[asyncio.Transport], None]) -> None:
+    def _finish(self) -> None:
+        """The pair is over; its socket once everything is written."""
         self._over = True
-        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
-        if self._transport is not None:
-            close(self._transport)
+        if self._connected and self._unsent:
+            self.pause_reading()
+        else:
+            self._close()
         self._wire.drop(self._pair)
 
-
-def _close(transport: asyncio.Transport) -> None:
-    """Close once everything is written."""
-    transport.close()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Close with an RST: SO_LINGER with no time."""
-    found = transport.get_extra_info("socket")
-    if found is not None:
-        with suppress(OSError):
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._sock.close()
+            self._sock = None
 
 
-def _dial_error(sandbox: Sandbox, port: int, error: OSError) -> str:
+def _dial_error(sandbox: Sandbox, port: int, code: int) -> str:
     where = f'network namespace "{sandbox.namespace}"'
     return (
         f"failed to execute portforward in {where}: failed to connect to localhost:{port} inside "
         f'namespace "{sandbox.namespace}", IPv4: dial tcp4 127.0.0.1:{port}: connect: '
-        f"{_system_word(error)} IPv6 dial tcp6: address localhost: no suitable address found "
+        f"{os.strerror(code).lower()} IPv6 dial tcp6: address localhost: no suitable address found "
     )
 
 
-def _copy_error(sandbox: Sandbox, port: int, error: Exception) -> str:
+def _copy_error(sandbox: Sandbox, port: int, error: OSError) -> str:
     return (
         f'failed to execute portforward in network namespace "{sandbox.namespace}": '
-        f"read tcp4 127.0.0.1->127.0.0.1:{port}: read: {_system_word(error)}"
+        f"read tcp4 127.0.0.1->127.0.0.1:{port}: read: {os.strerror(error.errno or 0).lower()}"
     )
-
-
-def _system_word(error: Exception) -> str:
-    """The system's own, as Go says it; asyncio puts a text of its own in its place."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number).lower() if number else str(error)

@@ -35,7 +35,6 @@ from ferryman.protocols.multiplex import (
     ServerWire,
 )
 from ferryman.protocols.transports import SPDY, TUNNEL, V4
-from ferryman.runtime.tasks import Tasks
 
 STREAM_CREATION = 30.0
 """Seconds within which a pair's second stream has to come (kubelet)."""
@@ -60,7 +59,6 @@ class PortForwarder:
         self,
         client: ObjectClient,
         kubelet: Kubelet,
-        tasks: Tasks,
         *,
         half_close: bool = False,
     ) -> None:
@@ -69,7 +67,6 @@ class PortForwarder:
         """The names of ``WIRES`` that are spoken; a test makes an older server of it."""
         self._client = client
         self._kubelet = kubelet
-        self._tasks = tasks
         self.half_close = half_close
 
     async def answer(self, request: Request, name: Name) -> Response:
@@ -87,10 +84,6 @@ class PortForwarder:
         if not any(judged.protocol in WIRES[name] for name in self.speaks):
             return Response(status_code=403)  # what a server says to a protocol that it never met
         return TakeOver(judged.response, WireProtocol(self, judged.wire, sandbox))
-
-    def spawn_dial(self, pair: PodSide) -> None:
-        """Dial for a pair, as a task of the cluster's."""
-        self._tasks.start(pair.dial(), "dial")
 
 
 class WireProtocol(asyncio.Protocol):
@@ -191,7 +184,7 @@ class WireProtocol(asyncio.Protocol):
         self._owner.stats.pairs_opened += 1
         side = PodSide(self, pair, port)
         self._pairs[pair] = side
-        self._owner.spawn_dial(side)
+        side.dial()
 
     def _await_pair(self, pair: int) -> None:
         loop = asyncio.get_running_loop()
