@@ -1,7 +1,8 @@
-"""The grammar of addresses, as people type them; pure.
+"""The short forms of addresses, as people type them; pure.
 
-Short forms: ``8080``, ``127.0.0.1:8080``, ``localhost:8081``, ``[::1]:80``, ``:0``,
-``/run/x.sock``, ``./x.sock``, ``unix:x.sock``. ``dataplane`` listens on and dials what comes out.
+``8080``, ``127.0.0.1:8080``, ``localhost:8081``, ``[::1]:80``, ``:0``, ``/run/x.sock``,
+``./x.sock``, ``@abstract``, ``unix:x.sock``. ``written`` tells them from socat's; ``dataplane``
+listens on and dials what comes out.
 """
 
 from __future__ import annotations
