@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,40 @@ def test_a_credential_that_is_refused_is_asked_for_again(demo: Demo, tmp_path: P
         assert get(port).startswith("example-go-")
         assert program.stop() == 0
     assert runs(tmp_path) == 2
+
+
+def test_a_plugin_that_fails_is_told_in_its_own_words(demo: Demo, tmp_path: Path) -> None:
+    user = plugin(tmp_path, "echo usage >&2; echo session expired, run sso-login >&2; exit 1")
+    with ferry_forward(kubeconfig(demo, tmp_path, user), "deploy/example-go", ":8000") as program:
+        assert program.process.wait(30) == 1
+    [said] = program.err
+    assert said.endswith("/plugin failed with exit code 1: session expired, run sso-login")
+
+
+def test_a_plugin_that_fails_later_shows_in_status_with_its_reason(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """The cluster no longer takes the first credential, and the plugin has no other."""
+    user = plugin(
+        tmp_path,
+        f'[ "$runs" = 1 ] && {{ say {demo.token} 3600; exit; }}\n'
+        f'[ -e "{tmp_path}/mended" ] && {{ say {demo.token} 3600; exit; }}\n'
+        "echo session expired >&2; exit 1",
+    )
+    target = ("deploy/example-go", ":8000", "--output", "json")
+    with ferry_forward(kubeconfig(demo, tmp_path, user), *target) as program:
+        program.wait_for(lambda: '"ready": true' in "".join(program.out))
+        port = json.loads(program.out[0])["ports"][0]["port"]
+        demo.expire(2)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            reason = '"reason": "CredentialFailed", "message": '
+            said = program.wait_for(lambda: [line for line in program.out if reason in line])
+            assert "exit code 1: session expired" in said[0]
+            (tmp_path / "mended").touch()
+            client.settimeout(30)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert program.stop() == 0
 
 
 @pytest.mark.parametrize("flags", [(), ("--output", "json"), ("--trace",)])

@@ -25,7 +25,15 @@ import pytest
 
 from tests.support import certificates, namespaces
 from tests.support.demo import Demo, running_demo
-from tests.support.forwarding import FERRY, Load, Program, ferry_forward, get, running
+from tests.support.forwarding import (
+    FERRY,
+    Load,
+    Program,
+    ferry_forward,
+    free_port,
+    get,
+    running,
+)
 from tests.support.middlebox import Middlebox
 from tests.support.plane import read_exactly
 
@@ -204,6 +212,65 @@ def test_an_api_server_that_is_too_busy_is_waited_for(
         for _ in range(40):
             assert get(port)
         assert demo.stats()["wires_opened"] - wires < 10, "it has forgotten how to share wires"
+        assert forward.stop() == 0, forward.err
+
+
+@pytest.mark.parametrize(
+    "refusal", [answer("503 Service Unavailable"), answer("429 Too Many Requests")]
+)
+def test_a_forward_may_begin_while_the_api_server_is_too_busy(
+    balanced: Balanced, refusal: str
+) -> None:
+    box = balanced.box
+    box.refuse(refusal)
+    with ferry_forward(balanced.kubeconfig, TARGET, ":8000") as forward:
+        forward.said("waiting for it")
+        until(lambda: box.refused > 3)
+        assert not forward.out
+        box.relent()
+        assert get(forward.ports(2)[0]).startswith("example-go-")
+        assert forward.stop() == 0, forward.err
+
+
+def test_a_port_by_name_is_looked_up_once_the_api_server_has_time(
+    demo: Demo, balanced: Balanced
+) -> None:
+    number = free_port()
+    container = {"name": "app", "image": "example-go"}
+    container |= {"ports": [{"name": "odd", "containerPort": number}]}
+    demo.request(
+        "POST",
+        "/apis/apps/v1/namespaces/default/deployments",
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "by-name", "namespace": "default"},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": "by-name"}},
+                "template": {
+                    "metadata": {"labels": {"app": "by-name"}},
+                    "spec": {"containers": [container]},
+                },
+            },
+        },
+    )
+    box = balanced.box
+    box.refuse(answer("503 Service Unavailable"))
+    with ferry_forward(balanced.kubeconfig, "deploy/by-name", "odd") as forward:
+        until(lambda: box.refused > 1)
+        assert not forward.out
+        box.relent()
+        assert forward.ports(2) == [number, number]
+        assert forward.stop() == 0, forward.err
+
+
+def test_with_wait_a_forward_may_begin_before_its_cluster(demo: Demo) -> None:
+    demo.outage(3)
+    with ferry_forward(demo.kubeconfig, TARGET, ":8000", "--wait") as forward:
+        port = forward.ports(2)[0]
+        assert get(port).startswith("example-go-")
+        forward.said("the cluster can be reached again")
         assert forward.stop() == 0, forward.err
 
 

@@ -26,6 +26,12 @@ _TOKEN_FILE_SECONDS = 60.0
 _TOKEN_FILE_BYTES = 1 << 20
 
 
+class CredentialFailed(Unavailable):
+    """There is no proof of who we are: a plugin failed, a file cannot be read. A person can mend
+    that (log in, say) without anybody starting anew.
+    """
+
+
 class Credentials(Protocol):
     """Proof of who we are; safe to share between tasks."""
 
@@ -37,7 +43,7 @@ class Credentials(Protocol):
     async def headers(self, refresh: bool = False) -> Headers:
         """The headers to send; with ``refresh`` because the last ones were refused.
 
-        Raises UserError if they cannot be had, Unavailable if they perhaps can later.
+        Raises CredentialFailed if they cannot be had; UserError if they can be of no use.
         """
         ...
 
@@ -97,9 +103,9 @@ class TokenFile:
         except (OSError, UnicodeDecodeError) as cause:
             if self._token:
                 return self._token
-            raise Unavailable(f"cannot read the token file {self._path}: {cause}") from cause
+            raise CredentialFailed(f"cannot read the token file {self._path}: {cause}") from cause
         if not text:
-            raise Unavailable(f"the token file {self._path} is empty")
+            raise CredentialFailed(f"the token file {self._path} is empty")
         return text
 
 

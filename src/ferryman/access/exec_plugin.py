@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ferryman.access.credentials import ClientCertificate, Headers, bearer
+from ferryman.access.credentials import ClientCertificate, CredentialFailed, Headers, bearer
 from ferryman.errors import FerrymanError, Unavailable, UserError
 from ferryman.runtime.clock import Clock, SystemClock
 
@@ -31,6 +31,7 @@ API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io
 
 _OUTPUT_BYTES = 1 << 20
 _STDERR_BYTES = 4096
+_COMPLAINT = 300
 _ALONE_SECONDS = 60.0
 _WITH_A_PERSON_SECONDS = 300.0  # somebody may have to log in with a browser
 _EARLY_SECONDS = 60.0
@@ -73,7 +74,7 @@ class ExecPlugin:
         self._given: _Given | None = None
         self._refreshed = -_CALM_SECONDS
         self._failed = -_CALM_SECONDS
-        self._failure: FerrymanError | None = None
+        self._failure: CredentialFailed | None = None
 
     def __repr__(self) -> str:
         return f"<credentials from {self._settings.command}>"
@@ -105,9 +106,10 @@ class ExecPlugin:
     async def _renew(self, *, refreshing: bool) -> _Given:
         try:
             self._given = self._take(await _run(self._settings))
-        except FerrymanError as error:
+        except FerrymanError as cause:
+            error = CredentialFailed(cause.message, cause.hint)
             self._failed, self._failure = self._clock.monotonic(), error
-            raise
+            raise error from cause
         self._failure = None
         if refreshing:
             self._refreshed = self._clock.monotonic()
@@ -223,6 +225,13 @@ class _Said(asyncio.SubprocessProtocol):
             raise UserError(f"{command} printed more than any credential: over {_OUTPUT_BYTES} B")
         if code != 0:
             how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            complaint = self._complaint.decode(errors="replace").strip()
+            complaint = _last_line(self._complaint)
             raise Unavailable(f"{command} {how}" + (f": {complaint}" if complaint else ""))
         return bytes(self._output)
+
+
+def _last_line(said: bytes) -> str:
+    """What a program said last, fit for one line of ours: programs end with why they failed."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    text = "".join(c if c.isprintable() else " " for c in lines[-1]) if lines else ""
+    return text.strip()[:_COMPLAINT]

@@ -136,6 +136,11 @@ class GatewayTimeout(ApiError, Unavailable):
     reason = "Timeout"
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether a server (or what stands before it) answered, but not now: 429, 502, 503, 504."""
+    return isinstance(error, ApiError) and isinstance(error, Unavailable)
+
+
 _BY_REASON: dict[str, type[ApiError]] = {
     cls.reason: cls
     for cls in (

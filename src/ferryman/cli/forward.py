@@ -89,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which of several ready pods takes a connection (default: %(default)s)",
     )
     parser.add_argument(
-        "--wait", action="store_true", help="wait for a target that does not exist yet"
+        "--wait",
+        action="store_true",
+        help="wait for a target that does not exist yet, and for a cluster that does not answer",
     )
     parser.add_argument(
         "--pod-running-timeout",

@@ -22,7 +22,13 @@ _MOST = 256
 """How many names, sorts and episodes are remembered before all are forgotten."""
 _OF_NO_INTEREST = ("the client is gone", "ferry stops")
 """How the causes of resets begin that a person has brought about."""
-_UNREACHABLE = ("ClusterUnreachable", "Unauthorized", "Forbidden")
+_UNREACHABLE = (
+    "ClusterUnreachable",
+    "ClusterBusy",
+    "CredentialFailed",
+    "Unauthorized",
+    "Forbidden",
+)
 
 
 class Narrator:
@@ -44,7 +50,7 @@ class Narrator:
 
     def status(self, status: RelayStatus, now: float) -> list[str]:
         """The relay's status, changed or not: call it now and then while connections wait."""
-        lines = [*self._cluster(find_condition(status.conditions, "Reachable"))]
+        lines = [*self._cluster(find_condition(status.conditions, "Reachable"), status.endpoints)]
         lines += self._departures(status.endpoints)
         lines += self._choice(status, now)
         return lines
@@ -79,12 +85,14 @@ class Narrator:
             case _:
                 return []
 
-    def _cluster(self, reachable: Condition | None) -> list[str]:
+    def _cluster(self, reachable: Condition | None, known: tuple[EndpointStatus, ...]) -> list[str]:
         wrong = reachable is not None and reachable.reason in _UNREACHABLE
         error = reachable.message if reachable is not None and wrong else ""
         before, self._cluster_error = self._cluster_error, error
         if error and not before:
-            return [f"{error}: the pods known so far stay in use"]
+            return [
+                f"{error}: {'the pods known so far stay in use' if known else 'waiting for it'}"
+            ]
         if before and not error:
             return ["the cluster can be reached again"]
         return []

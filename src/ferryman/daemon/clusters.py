@@ -66,6 +66,8 @@ class Clusters:
         self._tasks = Tasks()
         self._open: dict[str, _Open] = {}
         self._current = ""
+        self.told: Callable[[str, str], None] = lambda _context, _failure: None
+        """Called as by a ``CredentialKeeper``."""
         self.for_relays: Mapping[str, Cluster] = _ForRelays(self)
         """Those that are open, the current context's first."""
 
@@ -132,7 +134,13 @@ class Clusters:
     def _opened(self, access: Access) -> _Open:
         client = HttpClient(access)
         client.when_reached(self._dataplane.reachable)
-        keeper = CredentialKeeper(access, self._dataplane, self._clock, self._group)
+        keeper = CredentialKeeper(
+            access,
+            self._dataplane,
+            self._clock,
+            self._group,
+            told=lambda context, failure: self.told(context, failure),
+        )
         kinds = Kinds(client.get_raw, self._clock)
         connection = Connection(
             access.context_name,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -38,12 +39,17 @@ class CredentialKeeper:
         clock: Clock,
         group: asyncio.TaskGroup,
         *,
+        told: Callable[[str, str], None] = lambda _cluster, _failure: None,
         trace: bool = False,
     ) -> None:
+        """``told`` is called with the cluster's key and why there is no other credential than one
+        that was refused; with an empty text once there is.
+        """
         self._access = access
         self._dataplane = dataplane
         self._clock = clock
         self._group = group
+        self._told = told
         self._trace = trace
         self._renewing: asyncio.Task[None] | None = None
         self._tls: TLSSettings | None = None
@@ -63,10 +69,11 @@ class CredentialKeeper:
         while True:
             try:
                 settings = await self._settings(refresh=True)
-            except FerrymanError:
-                # The informers meet the same error and tell it; here it only has to be outlived.
+            except FerrymanError as error:
+                self._told(self._access.context_name, str(error))
                 await self._clock.sleep(backoff.next())
             else:
+                self._told(self._access.context_name, "")
                 if settings.tls != self._tls:  # a plugin gave a new client certificate
                     await self._tell(settings)
                 await self._dataplane.credentials(settings.key, settings.headers, settings.expires)

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ferryman.access.credentials import CredentialFailed
 from ferryman.access.kubeconfig import Access
-from ferryman.api.conditions import find_condition
+from ferryman.api.conditions import find_condition, set_condition
 from ferryman.api.kinds.relay import (
     RELAYS,
     Balance,
@@ -31,13 +32,13 @@ from ferryman.api.kinds.relay import (
     status_of,
 )
 from ferryman.api.resource import Name, Object, Resource
-from ferryman.api.status import Forbidden, NotFound
+from ferryman.api.status import Forbidden, NotFound, is_busy
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.relay.claims import relay_of
 from ferryman.daemon.near import near_names
 from ferryman.daemon.wiring import InProcess, in_process
 from ferryman.dataplane.contract import Event
-from ferryman.errors import FerrymanError, UserError
+from ferryman.errors import FerrymanError, Unavailable, UserError
 from ferryman.kube import rbac, targets
 from ferryman.runtime.tasks import sleep_unless
 
@@ -52,9 +53,12 @@ LOOK = 1.0
 _FATAL = {
     "Bound": ("AddressInUse", "NotBound", "PortClaimed"),
     "TargetReady": ("KindNotFound", "TargetNotFound", "PortNotFound", "NoSelector"),
-    "Reachable": ("ClusterUnreachable", "Unauthorized", "Forbidden"),
+    "Reachable": ("ClusterUnreachable", "CredentialFailed", "Unauthorized", "Forbidden"),
 }
-"""What ends a forward that has not begun yet. Later, all of it may heal."""
+"""What ends a forward that has not begun yet. Later, all of it may heal. ClusterBusy is not among
+them: a server that answers 503 will do so for a moment, and kubectl asks again, too."""
+_AWAITED = ("TargetNotFound", "ClusterUnreachable")
+"""What ``--wait`` waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,9 @@ class Wish:
     """What to forward: ``ports`` are pairs of local and remote.
 
     Local 0 is a random port; None is the number behind the remote name. ``hold`` is a duration.
-    With ``wait`` a target that does not exist yet is no error; with ``running_timeout`` it is one
-    if no pod is ready within so many seconds.
+    With ``wait`` it is no error that a target does not exist yet, or that nothing answers where
+    the cluster is to be; with ``running_timeout`` it is one if no pod is ready within so many
+    seconds.
     """
 
     target: targets.Target
@@ -162,7 +167,7 @@ async def _follow(
     """Make the relays and tell the observer their status, at every change and every ``LOOK``
     seconds; until cancelled.
     """
-    specs = {wish: await _spec(parts, access, wish) for wish in relays}
+    specs = {wish: await _spec(parts, access, wish, observer) for wish in relays}
     informer = Informer(parts.relays, RELAYS, clock=parts.clock)
     changed = asyncio.Event()
     informer.subscribe(lambda _: changed.set())
@@ -194,12 +199,12 @@ async def _follow(
                 observer.status(wish, status)
 
 
-async def _spec(parts: InProcess, access: Access, wish: Wish) -> RelaySpec:
+async def _spec(parts: InProcess, access: Access, wish: Wish, observer: Observer) -> RelaySpec:
     target = wish.target
     ports = []
     for number, (local, remote) in enumerate(wish.ports, start=1):
         if local is None:
-            local = await _local_port(parts, wish, str(remote))
+            local = await _local_port(parts, wish, str(remote), observer)
         listen = Listen(hosts=wish.hosts, port=local)
         ports.append(Port(name=f"port-{number}", listen=listen, target_port=remote))
     workload = Workload(
@@ -217,7 +222,7 @@ async def _spec(parts: InProcess, access: Access, wish: Wish) -> RelaySpec:
     )
 
 
-async def _local_port(parts: InProcess, wish: Wish, remote: str) -> int:
+async def _local_port(parts: InProcess, wish: Wish, remote: str, observer: Observer) -> int:
     """The number behind a port's name, as kubectl has it: a service's own, else the pods'."""
     target = wish.target
     if target.selector or target.resource is None:
@@ -225,7 +230,7 @@ async def _local_port(parts: InProcess, wish: Wish, remote: str) -> int:
             f"{target} can have pods of every kind: it cannot be told which number {remote!r} is",
             f"write LOCAL:{remote}, or :{remote} for a free port",
         )
-    found = await _read(parts, wish, target.resource)
+    found = await _read(parts, wish, target.resource, observer)
     if target.kind == "service":
         ports = (found.get("spec") or {}).get("ports") or ()
         number = next((int(p["port"]) for p in ports if p.get("name") == remote), None)
@@ -235,8 +240,10 @@ async def _local_port(parts: InProcess, wish: Wish, remote: str) -> int:
     return targets.resolve_port(found, {**template, "metadata": found["metadata"]}, remote)
 
 
-async def _read(parts: InProcess, wish: Wish, resource: Resource) -> Object:
-    """The target itself; with ``wait``, as soon as it is there."""
+async def _read(parts: InProcess, wish: Wish, resource: Resource, observer: Observer) -> Object:
+    """The target itself; with ``wait``, as soon as it is there. The observer is told of a status
+    that there will be a relay for.
+    """
     target = wish.target
     while True:
         try:
@@ -246,6 +253,15 @@ async def _read(parts: InProcess, wish: Wish, resource: Resource) -> Object:
         except NotFound as error:
             if not wish.wait:
                 raise UserError(error.message, await near_names(parts.cluster, target)) from error
+            why, reason = error.message, "TargetNotFound"
+        except Unavailable as error:
+            away = wish.wait and not isinstance(error, CredentialFailed)
+            if not is_busy(error) and not away:
+                raise
+            why, reason = str(error), "ClusterBusy"
+        now = parts.clock.now()
+        conditions = set_condition((), "Ready", False, reason, why, now=now, generation=0)
+        observer.status(wish, RelayStatus(conditions=conditions))
         await parts.clock.sleep(LOOK)
 
 
@@ -257,11 +273,13 @@ async def _check(parts: InProcess, wish: Wish, status: RelayStatus) -> None:
             continue
         if kind == "Bound":
             raise UserError(condition.message, "choose another local port, or end that process")
+        if wish.wait and condition.reason in _AWAITED:
+            continue
         message, _, hint = condition.message.partition("; ")
         if condition.reason == "TargetNotFound":
-            if wish.wait:
-                continue
             hint = await near_names(parts.cluster, wish.target)
+        elif condition.reason == "ClusterUnreachable" and not hint:
+            hint = "is it running? --wait waits for it"
         raise UserError(message, hint)
 
 
@@ -282,11 +300,15 @@ def is_so(status: RelayStatus, kind: str) -> bool:
 
 
 def _is_forwarding(wish: Wish, status: RelayStatus) -> bool:
-    target = find_condition(status.conditions, "TargetReady")
-    if not is_so(status, "Bound") or target is None or target.status == "Unknown":
+    if not is_so(status, "Bound"):
         return False
-    awaited = wish.wait and target.reason == "TargetNotFound"
-    return awaited or all(port.target_port for port in status.ports)
+    found = [find_condition(status.conditions, kind) for kind in ("TargetReady", "Reachable")]
+    if wish.wait and any(condition and condition.reason in _AWAITED for condition in found):
+        return True
+    target = found[0]
+    if target is None or target.status == "Unknown":
+        return False
+    return all(port.target_port for port in status.ports)
 
 
 async def _wind_down(parts: InProcess, observer: Observer, stop: Stopping) -> None:

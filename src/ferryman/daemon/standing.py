@@ -107,6 +107,8 @@ async def _run(
         recorder=Recorder(client, clock, os.uname().nodename),
     )
 
+    clusters.told = relays.credential
+
     def hear(event: Event) -> None:
         if isinstance(event, WireLost | ClusterReached):
             clusters.drop_idle(event.cluster)

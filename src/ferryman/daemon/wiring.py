@@ -75,7 +75,14 @@ async def _run(
     trace: bool,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        keeper = CredentialKeeper(access, parts.dataplane, parts.clock, group, trace=trace)
+        keeper = CredentialKeeper(
+            access,
+            parts.dataplane,
+            parts.clock,
+            group,
+            told=lambda cluster, failure: controller.credential(cluster, failure),
+            trace=trace,
+        )
         kinds = Kinds(client.get_raw, parts.clock)
         cluster = Cluster(client, access.namespace, keeper.introduce, kinds)
         controller = RelayController(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ferryman.access.credentials import CredentialFailed
 from ferryman.addresses import TcpAddress, parse
 from ferryman.api.conditions import Conditions, set_condition
 from ferryman.api.durations import parse_duration
@@ -26,7 +27,7 @@ from ferryman.api.kinds.relay import (
 )
 from ferryman.api.kinds.relay import Target as RelayTarget
 from ferryman.api.resource import Object, Resource
-from ferryman.api.status import Forbidden, Unauthorized
+from ferryman.api.status import Forbidden, Unauthorized, is_busy
 from ferryman.controllers.relay.claims import binds, listener_of
 from ferryman.controllers.relay.troubles import Trouble
 from ferryman.dataplane.contract import (
@@ -79,7 +80,7 @@ class World:
 
     ``listeners`` is what is listened on for whom, ``applied`` what came of it; ``lost`` (claims),
     ``troubles`` and ``counters`` go by listener. ``refused`` says why the cluster does not accept
-    the credential for new wires, if it does not.
+    the credential for new wires, if it does not; ``no_credential`` why there is no other.
     """
 
     now: datetime
@@ -88,6 +89,7 @@ class World:
     lost: Mapping[str, Mapping[Bind, str]] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     refused: str = ""
+    no_credential: str = ""
     counters: Mapping[str, ListenerCounters] = field(default_factory=dict)
     listeners: Listeners = field(default_factory=dict)
 
@@ -345,6 +347,8 @@ def _reachable(
 ) -> _Verdict:
     if world.seen.error is not None and not isinstance(world.seen.error, UnknownKind):
         return _unreadable(spec, world.seen.error)
+    if world.no_credential:
+        return _Verdict(False, "CredentialFailed", world.no_credential)
     for port, found in resolved.items():
         if trouble := _trouble(name, port, found, world):
             return _dialled_in_vain(spec, trouble, found)
@@ -392,8 +396,16 @@ def _forbidden(spec: RelaySpec, error: Forbidden) -> _Verdict:
 def _unreadable(spec: RelaySpec, error: FerrymanError) -> _Verdict:
     if isinstance(error, Forbidden):
         return _forbidden(spec, error)
-    reason = "Unauthorized" if isinstance(error, Unauthorized) else "ClusterUnreachable"
-    return _Verdict(False, reason, str(error))
+    return _Verdict(False, _reason_of(error), str(error))
+
+
+def _reason_of(error: FerrymanError) -> str:
+    """Why a cluster cannot be read, in one word."""
+    if isinstance(error, Unauthorized):
+        return "Unauthorized"
+    if isinstance(error, CredentialFailed):
+        return "CredentialFailed"
+    return "ClusterBusy" if is_busy(error) else "ClusterUnreachable"
 
 
 def _ready(verdicts: Mapping[str, _Verdict]) -> _Verdict:

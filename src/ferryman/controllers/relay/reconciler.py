@@ -205,6 +205,14 @@ class RelayController:
             # Perhaps the network went, and the watches with it, which would not notice for long.
             self._suspect_unless(SUSPECT_AGAIN)
 
+    def credential(self, cluster: str, failure: str) -> None:
+        """Somebody tried to get another credential for a cluster, in vain unless ``failure`` is
+        empty.
+        """
+        if self._troubles.note_credential(cluster, failure):
+            for name in self._informer.objects:
+                self._controller.queue.add(name)
+
     def _suspect_unless(self, lately: float) -> None:
         now = self._clock.monotonic()
         if now - self._suspected >= lately:
@@ -270,6 +278,7 @@ class RelayController:
         return replace(spec, target=replace(spec.target, workload=workload))
 
     def _plan(self, name: str, relay: Object, spec: RelaySpec, sent: _Sent) -> Plan:
+        cluster = self._cluster_of(name, spec)
         world = World(
             now=self._clock.now(),
             seen=self._seen(name, spec),
@@ -277,9 +286,8 @@ class RelayController:
             applied=self._listening.applied,
             lost=self._listening.lost,
             troubles=self._troubles.dials,
-            refused=self._troubles.refused_by(
-                self._cluster_of(name, spec), self._clock.monotonic()
-            ),
+            refused=self._troubles.refused_by(cluster, self._clock.monotonic()),
+            no_credential=self._troubles.no_credential(cluster),
             counters=self._counters,
         )
         generation = int(relay["metadata"].get("generation", 0))

@@ -67,6 +67,7 @@ class Troubles:
         self._dials: dict[str, Trouble] = {}
         self._times: dict[str, _Times] = {}
         self._refused: dict[str, tuple[float, str]] = {}
+        self._no_credential: dict[str, str] = {}
 
     @property
     def dials(self) -> Mapping[str, Trouble]:
@@ -97,6 +98,18 @@ class Troubles:
         """Why a cluster does not accept our credential, if that has lasted for a while."""
         since, why = self._refused.get(cluster, (0.0, ""))
         return why if now - since >= RENEWAL else ""
+
+    def no_credential(self, cluster: str) -> str:
+        """Why there is no other credential than one that a cluster does not accept."""
+        return self._no_credential.get(cluster, "")
+
+    def note_credential(self, cluster: str, failure: str) -> bool:
+        """Somebody tried to get another credential, in vain unless ``failure`` is empty; whether
+        anything is different.
+        """
+        before = self.no_credential(cluster)
+        self._no_credential[cluster] = failure
+        return failure != before
 
     def due(self, listener: str, now: float) -> float | None:
         """Seconds until a probe is to tell whether it is still so, at least 0; None if nobody
