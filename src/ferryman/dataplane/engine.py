@@ -8,10 +8,12 @@ what differs.
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from ferryman.dataplane import sockets
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -27,7 +29,7 @@ from ferryman.dataplane.contract import (
     Policy,
 )
 from ferryman.dataplane.dialling import Dialler
-from ferryman.dataplane.listeners import Listeners
+from ferryman.dataplane.listeners import Label, Listeners
 from ferryman.dataplane.loop import Loop, portable
 from ferryman.dataplane.pipes import Pipes
 from ferryman.dataplane.probing import Answered, Probe
@@ -72,6 +74,10 @@ class Engine:
                 self._left_over.discard(name)
         self._left_over -= names
         return applied
+
+    def adopt(self, listener: str, sock: socket.socket, label: Label = sockets.peer_label) -> None:
+        """Accept from a socket that somebody else bound, until ``stop`` or its successor comes."""
+        self._listeners.adopt(listener, sock, self._route(listener).accept, label)
 
     def endpoints(self, listener: str, endpoints: Iterable[Endpoint], generation: int) -> None:
         """Where the listener's connections go, best first."""

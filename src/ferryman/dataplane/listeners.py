@@ -27,19 +27,33 @@ _PAUSE = 0.1
 _RANDOM_TRIES = 20
 
 Accept = Callable[[SocketSide, str], None]
+Label = Callable[[socket.socket, object], str]
+"""Who connected, for people: of the new socket and the peer's address. OSError turns it away."""
 
 
 class Listener:
-    """One bound socket; ``accept`` is where its clients go, None while it lingers."""
+    """One bound socket; ``accept`` is where its clients go, None while it lingers.
 
-    def __init__(self, loop: Loop, bind: Bind, sock: socket.socket) -> None:
+    An ``adopted`` one was bound by somebody else, whose business its path is.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        bind: Bind,
+        sock: socket.socket,
+        label: Label = sockets.peer_label,
+        *,
+        adopted: bool = False,
+    ) -> None:
         self.bind = bind
         self.address = sockets.bound_address(sock, bind.address)
         self.linger: Timer | None = None
         self._loop = loop
         self._sock = sock
+        self._label = label
         self._accept: Accept | None = None
-        self._inode = _inode(self.address)
+        self._inode = None if adopted else _inode(self.address)
 
     def lead_to(self, accept: Accept | None) -> None:
         """Hand new clients to ``accept``, or leave them in the backlog."""
@@ -54,8 +68,8 @@ class Listener:
         self.lead_to(None)
         if self.linger is not None:
             self.linger.cancel()
-        if isinstance(self.address, UnixAddress) and self._inode == _inode(self.address):
-            _unlink(self.address.path)
+        if self._inode is not None and self._inode == _inode(self.address):
+            _unlink(str(self.address))
         self._sock.close()
 
     def _ready(self, _: int) -> None:
@@ -71,11 +85,12 @@ class Listener:
                 continue  # that client is gone already (ECONNABORTED)
             try:
                 sockets.accepted(client)
+                label = self._label(client, address)
             except OSError:
                 client.close()
                 continue
             if self._accept is not None:
-                self._accept(SocketSide(self._loop, client), sockets.peer_label(client, address))
+                self._accept(SocketSide(self._loop, client), label)
 
     def _pause(self) -> None:
         """Out of descriptors: without a pause, readiness would spin until one is free."""
@@ -94,6 +109,19 @@ class Listeners:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._open: dict[Bind, Listener] = {}
+        self._adopted: dict[str, Listener] = {}
+
+    def adopt(self, name: str, sock: socket.socket, accept: Accept, label: Label) -> None:
+        """Take over a socket that listens already, instead of an earlier one of this name.
+
+        It is non-blocking, ours to close, and not touched by ``apply``. Its path is not unlinked.
+        """
+        bind = Bind(UnixAddress(str(sock.getsockname())))
+        before = self._adopted.get(name)
+        if before is not None:
+            before.close()
+        self._adopted[name] = listener = Listener(self._loop, bind, sock, label, adopted=True)
+        listener.lead_to(accept)
 
     def apply(self, wanted: Mapping[Bind, Accept]) -> Applied:
         """Make it so: bind what is new, hand over what is there, let the rest linger."""
@@ -117,9 +145,10 @@ class Listeners:
 
     def close(self) -> None:
         """Close all, at once."""
-        for listener in self._open.values():
+        for listener in (*self._open.values(), *self._adopted.values()):
             listener.close()
         self._open.clear()
+        self._adopted.clear()
 
     def _bind(self, bind: Bind, group: list[Bind]) -> NotBound | None:
         self._close_lingering(bind.address)
@@ -187,8 +216,6 @@ def _not_bound(address: Address, error: OSError) -> NotBound:
 
 
 def _unlink(path: str) -> None:
-    if path.startswith("@"):
-        return
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TypeVar
 
+from ferryman.dataplane import sockets
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -26,6 +28,7 @@ from ferryman.dataplane.contract import (
     Policy,
 )
 from ferryman.dataplane.engine import Engine, How
+from ferryman.dataplane.listeners import Label
 from ferryman.dataplane.loop import Loop
 from ferryman.errors import Unavailable
 
@@ -58,6 +61,12 @@ class ThreadedDataPlane:
         """Listen on exactly these; idempotent, errors per address."""
         snapshot = dict(listeners)
         return await self._call(lambda: self._engine.apply(snapshot))
+
+    async def adopt(
+        self, listener: str, sock: socket.socket, label: Label = sockets.peer_label
+    ) -> None:
+        """Accept from a socket that somebody else bound; it is the data plane's from now on."""
+        await self._call(lambda: self._engine.adopt(listener, sock, label))
 
     async def endpoints(
         self, listener: str, endpoints: Iterable[Endpoint], generation: int
