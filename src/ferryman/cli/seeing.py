@@ -1,9 +1,8 @@
 """What is to be seen of connections, and how: the options that ``relay``, ``forward``, ``tap`` and
 ``show`` share.
 
-``add_seeing_arguments`` defines them, ``Seeing.from_args`` makes plain data of them (which may go
-to another process as JSON), and ``keepings`` opens the files of ``-w``. ``inspection`` decodes and
-writes text; ``cli.keeping`` has the files.
+``add_seeing_arguments`` defines them and ``seeing_of`` makes plain data of them, on which the
+``inspector`` acts.
 """
 
 from __future__ import annotations
@@ -11,24 +10,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
+from typing import TextIO
 
 from ferryman.cli.output import UsageError, coloured
-
-if TYPE_CHECKING:
-    from ferryman.cli.keeping import Keeping
-
-Format = Literal["pretty", "json", "socat", "raw"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-SHOWN_BODY = 64 << 10
-"""How much of a body is shown unless ``--max-body`` says otherwise, in bytes."""
-KEPT_BODY = 4 << 20
-"""How much of a body goes into a HAR unless ``--max-body`` says otherwise."""
-BODY_LIMIT = 64 << 20
-"""The most that ``--max-body`` may ask for, because it is held in memory."""
+from ferryman.errors import UserError
+from ferryman.inspector.files import kind_of
+from ferryman.inspector.seeing import BODY_LIMIT, FORMATS, Seeing
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _SIZE = re.compile(r"(\d{1,12})\s*([kmg]i?)?b?", re.IGNORECASE)
@@ -80,83 +67,28 @@ def add_seeing_arguments(parser: argparse.ArgumentParser) -> None:
     keeping.add_argument("--force", action="store_true", help="overwrite what -w names")
 
 
-@dataclass(frozen=True, slots=True)
-class Seeing:
-    """What was asked for; plain data."""
-
-    format: Format = "pretty"
-    verbose: bool = False
-    hexadecimal: bool = False
-    only: str = ""
-    grep: str = ""
-    max_body: int | None = None
-    colour: bool = False
-    redact: bool = True
-    files: tuple[str, ...] = ()
-    force: bool = False
-
-    @classmethod
-    def from_args(cls, args: argparse.Namespace, out: TextIO | None = None) -> Seeing:
-        """What the options say; ``out`` is where it is shown. Raises UsageError."""
-        from ferryman.cli.keeping import kind_of
-
+def seeing_of(args: argparse.Namespace, out: TextIO | None = None) -> Seeing:
+    """What the options say; ``out`` is where it is shown. Raises UsageError."""
+    try:
         for path in args.write:
             kind_of(path)
-        if len(set(args.write)) < len(args.write):
-            raise UsageError("-w names the same file twice")
-        _check_regex(args.grep)
-        return cls(
-            format=args.format or "pretty",
-            verbose=args.verbose,
-            hexadecimal=args.hex,
-            only=args.only,
-            grep=args.grep,
-            max_body=None if args.max_body is None else parse_size(args.max_body),
-            colour=not args.no_colour and coloured(sys.stdout if out is None else out),
-            redact=not args.no_redact,
-            files=tuple(args.write),
-            force=args.force,
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """For another process; ``from_json`` is the way back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Seeing:
-        """What ``as_json`` said."""
-        return cls(**{**data, "files": tuple(data["files"])})
-
-    @property
-    def needs_bodies(self) -> bool:
-        """Whether bodies must be copied, not only counted."""
-        bytes_wanted = self.verbose or self.hexadecimal or self.format in ("socat", "raw")
-        return bytes_wanted or bool(self.grep) or bool(self.files)
-
-    @property
-    def shown_body(self) -> int:
-        """How many bytes of a body to show."""
-        return SHOWN_BODY if self.max_body is None else self.max_body
-
-    @property
-    def body_limit(self) -> int:
-        """How many bytes of a body to hold until its exchange is complete."""
-        if not self.needs_bodies:
-            return 0
-        if self.max_body is not None:
-            return self.max_body
-        return KEPT_BODY if any(f.endswith(".har") for f in self.files) else SHOWN_BODY
-
-    def keepings(self, started: int, listeners: tuple[str, ...] = ()) -> list[Keeping]:
-        """Open the files of ``-w``: none is left behind if one of them cannot be had.
-
-        ``started`` is in nanoseconds since the epoch. Raises UserError.
-        """
-        from ferryman.cli.keeping import open_all
-
-        return open_all(
-            self.files, started=started, listeners=listeners, redacted=self.redact, force=self.force
-        )
+    except UserError as error:
+        raise UsageError(error.message, error.hint) from error
+    if len(set(args.write)) < len(args.write):
+        raise UsageError("-w names the same file twice")
+    _check_regex(args.grep)
+    return Seeing(
+        format=args.format or "pretty",
+        verbose=args.verbose,
+        hexadecimal=args.hex,
+        only=args.only,
+        grep=args.grep,
+        max_body=None if args.max_body is None else parse_size(args.max_body),
+        colour=not args.no_colour and coloured(sys.stdout if out is None else out),
+        redact=not args.no_redact,
+        files=tuple(args.write),
+        force=args.force,
+    )
 
 
 def parse_size(text: str) -> int:

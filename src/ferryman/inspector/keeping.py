@@ -1,26 +1,19 @@
-"""Files that ``-w`` names: made for their owner only, written as things happen, whole at any time.
+"""Writes the files that ``-w`` names, as things happen; they are whole at any time.
 
-What goes into them is ``inspection.exports``' business. A disk that is full ends the file, with one
-error, and nothing else.
+``files`` has made them; what goes into them is ``inspection.exports``' business. A disk that is
+full ends the file, with one error, and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
 from collections.abc import Sequence
-from typing import Literal
 
 from ferryman import __version__
-from ferryman.cli.output import UsageError
-from ferryman.errors import UserError
 from ferryman.inspection.exchanges import Exchange
 from ferryman.inspection.exports import Exporter
 from ferryman.inspection.feed import Record
-
-Kind = Literal["ferry", "pcapng", "har"]
-KINDS: tuple[Kind, ...] = ("ferry", "pcapng", "har")
+from ferryman.inspector.files import Files, Kind, kind_of
 
 _BATCH = 256 << 10
 
@@ -94,67 +87,19 @@ class Keeping:
         self.error = self.error or f"{self.path} ends early: {error.strerror}"
 
 
-def kind_of(path: str) -> Kind:
-    """Which format a file's name asks for; raises UsageError."""
-    for kind in KINDS:
-        if path.endswith("." + kind):
-            return kind
-    known = ", ".join("." + kind for kind in KINDS)
-    raise UsageError(f"cannot tell what to write to {path!r}", f"end its name with one of {known}")
-
-
-def open_all(
-    paths: Sequence[str],
-    *,
-    started: int,
-    listeners: Sequence[str] = (),
-    redacted: bool = True,
-    force: bool = False,
+def keepings(
+    files: Files, *, started: int, listeners: Sequence[str] = (), redacted: bool = True
 ) -> list[Keeping]:
-    """Make the files; raises UserError, and then leaves none behind that was not there."""
+    """Begin to write the files, which are theirs from now on; ``started`` is in nanoseconds since
+    the epoch.
+    """
     kept: list[Keeping] = []
-    made: list[str] = []
-    try:
-        for path in paths:
-            exporter = _exporter(kind_of(path), started, listeners, redacted)
-            there = os.path.lexists(path)
-            descriptor = _create(path, force)
-            if not there:
-                made.append(path)
-            kept.append(Keeping(path, descriptor, exporter))
-            kept[-1].flush()
-    except UserError:
-        for keeping in kept:
-            keeping.close()
-        for path in made:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        raise
+    descriptors, files.descriptors = files.descriptors, {}
+    for path, descriptor in descriptors.items():
+        exporter = _exporter(kind_of(path), started, listeners, redacted)
+        kept.append(Keeping(path, descriptor, exporter))
+        kept[-1].flush()
     return kept
-
-
-def _create(path: str, force: bool) -> int:
-    """A file of mode 0600 that is empty; what is no ordinary file is refused, also with force."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    flags |= os.O_NONBLOCK if force else os.O_EXCL  # a FIFO there must not make us wait
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError as error:
-        raise UserError(f"{path} exists", "name another file, or add --force") from error
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{path} is no ordinary file", "name another file")
-        os.fchmod(descriptor, 0o600)
-        os.ftruncate(descriptor, 0)
-    except UserError:
-        os.close(descriptor)
-        raise
-    except OSError as error:
-        os.close(descriptor)
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-    return descriptor
 
 
 def _exporter(kind: Kind, started: int, listeners: Sequence[str], redacted: bool) -> Exporter:
