@@ -9,15 +9,25 @@ modules by the protocols' names and imports them when first bytes need them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ferryman.inspection.events import Event, Facts, Fields
 from ferryman.inspection.feed import Direction
 
+FOREVER = 1 << 62
+"""As an offset: the body ends with its direction."""
+
 
 class Undecodable(Exception):
-    """What comes is not the decoder's protocol, or not any more; the message is for a person."""
+    """What comes is not the decoder's protocol, or not any more; the message is for a person and
+    quotes nothing of it. ``events`` are those of the same call, before it went wrong.
+    """
+
+    def __init__(self, message: str, events: Iterable[Event] = ()) -> None:
+        super().__init__(message)
+        self.events = tuple(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ class Decoder(Protocol):
 
     def skippable(self, direction: Direction) -> int | None:
         """The offset up to which bytes are a body that need only be counted (0 or the current one
-        if none), or None: nothing of the direction is of interest any more.
+        if none; FOREVER if it has no end), or None: nothing of the direction is of interest any
+        more, be it a body or not.
         """
         ...
 
