@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ferryman.access.kubeconfig import load
+from ferryman.addresses import parse_any
+from ferryman.addresses.keywords import CANONICAL
 from ferryman.apiclient.watching import WatchDecoder
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
 from ferryman.protocols import transports
@@ -363,6 +365,36 @@ _YAML_WORDS = (
 )  # fmt: skip
 
 
+def _run_address(data: bytes) -> str:
+    """Reading an address, in any grammar, may raise UserError."""
+    try:
+        found = parse_any(data.decode(errors="surrogateescape"))
+    except UserError as error:
+        return f"UserError {_gist(error.message)}"
+    assert hash(found) == hash(found)
+    return f"{type(found).__name__} {_gist(str(found))}"
+
+
+def _addresses() -> list[bytes]:
+    return [
+        b"TCP-LISTEN:8080,reuseaddr,fork,max-children=3,range=127.0.0.0/8",
+        b"TCP:localhost:8081,retry=2,interval=0.2,bind=[::1]:7",
+        b"OPENSSL:h:443,cafile=ca.pem,verify=0!!-",
+        b"EXEC:'printf \\\"a b\\\"',pty,raw,echo=0",
+        b'SYSTEM:"a(b[c{d}e]f)g"',
+        b"UNIX-LISTEN:/run/x.sock,mode=0600,unlink-early",
+        b"deploy/web:http,namespace=shop",
+        b"[::1]:80",
+    ]
+
+
+_ADDRESS_WORDS = (
+    *(name.encode() for name in CANONICAL),
+    b"!!", b",", b":", b"=", b"'", b'"', b"(", b")", b"[", b"]", b"{", b"}", b"\\", b"/", b"\x00",
+    b"fork", b"mode=", b"retry=0x", b"pf=ip6", b"\xff", b"99999", b"-1", b"x" * 600, b"unix:",
+)  # fmt: skip
+
+
 def _kinds(events: Sequence[Any]) -> str:
     """Of what kinds they are, and about how many of each."""
     counts = Counter(type(event).__name__ for event in events)
@@ -396,5 +428,6 @@ TARGETS = (
     Target("http-answer", _run_http, _refusals, _HTTP_WORDS),
     Target("proxy", _run_proxy, _proxy_answers, (*_HTTP_WORDS, *_SOCKS_WORDS)),
     Target("watch", _run_watch, _watch_events, _JSON_WORDS),
+    Target("address", _run_address, _addresses, _ADDRESS_WORDS),
     Target("kubeconfig", _run_kubeconfig, _kubeconfigs, _YAML_WORDS),
 )

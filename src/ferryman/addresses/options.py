@@ -109,19 +109,19 @@ class _Option:
 
 
 _OPTIONS: Mapping[str, _Option] = {
-    "so-keepalive": _Option("sock", "keepalive", _flag),
-    "so-reuseaddr": _Option("sock", "reuseaddr", _flag),
-    "so-rcvbuf": _Option("sock", "rcvbuf", _natural),
-    "so-sndbuf": _Option("sock", "sndbuf", _natural),
-    "tcp-nodelay": _Option("tcp", "nodelay", _flag),
-    "tcp-keepidle": _Option("tcp", "keepidle", _natural),
-    "tcp-keepintvl": _Option("tcp", "keepintvl", _natural),
-    "tcp-keepcnt": _Option("tcp", "keepcnt", _natural),
+    "keepalive": _Option("sock", "keepalive", _flag),
+    "reuseaddr": _Option("sock", "reuseaddr", _flag),
+    "rcvbuf": _Option("sock", "rcvbuf", _natural),
+    "sndbuf": _Option("sock", "sndbuf", _natural),
+    "nodelay": _Option("tcp", "nodelay", _flag),
+    "keepidle": _Option("tcp", "keepidle", _natural),
+    "keepintvl": _Option("tcp", "keepintvl", _natural),
+    "keepcnt": _Option("tcp", "keepcnt", _natural),
     "bind": _Option("place", "bind", _text),
     "sourceport": _Option("place", "source_port", _port),
-    "so-reuseport": _Option("place", "reuseport", _flag),
-    "ipv6-v6only": _Option("place", "v6only", _flag),
-    "protocol-family": _Option("place", "family", _family),
+    "reuseport": _Option("place", "reuseport", _flag),
+    "ipv6only": _Option("place", "v6only", _flag),
+    "pf": _Option("place", "family", _family),
     "retry": _Option("retry", "retry", _one),
     "forever": _Option("retry", "forever", _flag),
     "interval": _Option("retry", "interval", _seconds),
@@ -131,24 +131,24 @@ _OPTIONS: Mapping[str, _Option] = {
     "backlog": _Option("listen", "backlog", _natural),
     "accept-timeout": _Option("listen", "accept_timeout", _seconds),
     "range": _Option("range", "range", _text),
-    "perm": _Option("name", "mode", _octal),
+    "mode": _Option("name", "mode", _octal),
     "user": _Option("name", "user", _text),
     "group": _Option("name", "group", _text),
     "umask": _Option("name", "umask", _octal),
     "unlink-early": _Option("name", "unlink_early", _flag),
     "unlink-close": _Option("name", "unlink_close", _flag),
-    "o-rdonly": _Option("open", "rdonly", _flag),
-    "o-wronly": _Option("open", "wronly", _flag),
-    "o-rdwr": _Option("open", "rdwr", _flag),
+    "rdonly": _Option("open", "rdonly", _flag),
+    "wronly": _Option("open", "wronly", _flag),
+    "rdwr": _Option("open", "rdwr", _flag),
     "append": _Option("open", "append", _flag),
-    "o-create": _Option("open", "creat", _flag),
-    "o-excl": _Option("open", "excl", _flag),
-    "o-trunc": _Option("open", "trunc", _flag),
-    "o-nofollow": _Option("open", "nofollow", _flag),
-    "o-sync": _Option("open", "sync", _flag),
+    "creat": _Option("open", "creat", _flag),
+    "excl": _Option("open", "excl", _flag),
+    "trunc": _Option("open", "trunc", _flag),
+    "nofollow": _Option("open", "nofollow", _flag),
+    "sync": _Option("open", "sync", _flag),
     "raw": _Option("terminal", "raw", _const),
-    "termios-rawer": _Option("terminal", "rawer", _const),
-    "termios-cfmakeraw": _Option("terminal", "cfmakeraw", _const),
+    "rawer": _Option("terminal", "rawer", _const),
+    "cfmakeraw": _Option("terminal", "cfmakeraw", _const),
     "echo": _Option("terminal", "echo", _flag),
     "icanon": _Option("terminal", "icanon", _flag),
     "isig": _Option("terminal", "isig", _flag),
@@ -159,71 +159,72 @@ _OPTIONS: Mapping[str, _Option] = {
     "pipes": _Option("program", "pipes", _flag),
     "stderr": _Option("program", "stderr", _flag),
     "setsid": _Option("program", "setsid", _flag),
-    "tiocsctty": _Option("program", "ctty", _flag),
+    "ctty": _Option("program", "ctty", _flag),
     "dash": _Option("program", "dash", _flag),
     "path": _Option("program", "path", _text),
     "fdin": _Option("program", "fdin", _natural),
     "fdout": _Option("program", "fdout", _natural),
-    "openssl-certificate": _Option("tls", "cert", _text),
-    "openssl-key": _Option("tls", "key", _text),
-    "openssl-cafile": _Option("tls", "cafile", _text),
-    "openssl-capath": _Option("tls", "capath", _text),
-    "openssl-verify": _Option("tls", "verify", _flag),
-    "openssl-snihost": _Option("tls", "snihost", _text),
-    "openssl-no-sni": _Option("tls", "no_sni", _flag),
-    "openssl-commonname": _Option("tls", "commonname", _text),
-    "openssl-cipherlist": _Option("tls", "ciphers", _text),
-    "openssl-min-proto-version": _Option("tls", "min_version", _text),
-    "openssl-max-proto-version": _Option("tls", "max_version", _text),
+    "cert": _Option("tls", "cert", _text),
+    "key": _Option("tls", "key", _text),
+    "cafile": _Option("tls", "cafile", _text),
+    "capath": _Option("tls", "capath", _text),
+    "verify": _Option("tls", "verify", _flag),
+    "snihost": _Option("tls", "snihost", _text),
+    "no-sni": _Option("tls", "no_sni", _flag),
+    "commonname": _Option("tls", "commonname", _text),
+    "ciphers": _Option("tls", "ciphers", _text),
+    "min-version": _Option("tls", "min_version", _text),
+    "max-version": _Option("tls", "max_version", _text),
 }
+"""By the name that is used most; each has the group and the field that it sets."""
 
 _ALIASES: Mapping[str, str] = {
     alias: name
     for name, aliases in {
-        "so-keepalive": "keepalive",
-        "so-reuseaddr": "reuseaddr",
-        "so-reuseport": "reuseport",
-        "so-rcvbuf": "rcvbuf",
-        "so-sndbuf": "sndbuf",
-        "tcp-nodelay": "nodelay",
-        "tcp-keepidle": "keepidle",
-        "tcp-keepintvl": "keepintvl",
-        "tcp-keepcnt": "keepcnt",
+        "keepalive": "so-keepalive",
+        "reuseaddr": "so-reuseaddr",
+        "reuseport": "so-reuseport",
+        "rcvbuf": "so-rcvbuf",
+        "sndbuf": "so-sndbuf",
+        "nodelay": "tcp-nodelay",
+        "keepidle": "tcp-keepidle",
+        "keepintvl": "tcp-keepintvl",
+        "keepcnt": "tcp-keepcnt",
         "sourceport": "sp",
-        "ipv6-v6only": "ipv6only v6only",
-        "protocol-family": "pf",
+        "ipv6only": "ipv6-v6only v6only",
+        "pf": "protocol-family",
         "interval": "intervall",
         "max-children": "maxchildren",
         "accept-timeout": "listen-timeout",
-        "perm": "mode",
+        "mode": "perm",
         "user": "uid owner",
         "group": "gid",
         "unlink-early": "new",
-        "o-rdonly": "rdonly o_rdonly",
-        "o-wronly": "wronly o_wronly",
-        "o-rdwr": "rdwr o_rdwr",
+        "rdonly": "o-rdonly o_rdonly",
+        "wronly": "o-wronly o_wronly",
+        "rdwr": "o-rdwr o_rdwr",
         "append": "o-append",
-        "o-create": "creat create o-creat o_create",
-        "o-excl": "excl o_excl",
-        "o-trunc": "trunc",
-        "o-nofollow": "nofollow o_nofollow",
-        "o-sync": "sync o_sync",
-        "termios-rawer": "rawer",
-        "termios-cfmakeraw": "cfmakeraw",
+        "creat": "o-create create o-creat o_create",
+        "excl": "o-excl o_excl",
+        "trunc": "o-trunc",
+        "nofollow": "o-nofollow o_nofollow",
+        "sync": "o-sync o_sync",
+        "rawer": "termios-rawer",
+        "cfmakeraw": "termios-cfmakeraw",
         "setsid": "sid",
-        "tiocsctty": "ctty",
+        "ctty": "tiocsctty",
         "dash": "login",
-        "openssl-certificate": "certificate cert",
-        "openssl-key": "key",
-        "openssl-cafile": "cafile",
-        "openssl-capath": "capath",
-        "openssl-verify": "verify",
-        "openssl-snihost": "snihost",
-        "openssl-no-sni": "no-sni nosni",
-        "openssl-commonname": "commonname cn",
-        "openssl-cipherlist": "ciphers cipherlist cipher",
-        "openssl-min-proto-version": "min-version",
-        "openssl-max-proto-version": "max-version",
+        "cert": "openssl-certificate certificate",
+        "key": "openssl-key",
+        "cafile": "openssl-cafile",
+        "capath": "openssl-capath",
+        "verify": "openssl-verify",
+        "snihost": "openssl-snihost",
+        "no-sni": "openssl-no-sni nosni",
+        "commonname": "openssl-commonname cn",
+        "ciphers": "openssl-cipherlist cipherlist cipher",
+        "min-version": "openssl-min-proto-version",
+        "max-version": "openssl-max-proto-version",
     }.items()
     for alias in aliases.split()
 }
@@ -282,12 +283,9 @@ def _refused(keyword: str, written: str, groups: Iterable[str]) -> UserError:
 
 
 def _of(groups: Iterable[str]) -> list[str]:
-    """The options of these groups, by their shortest names."""
+    """The options of these groups."""
     wanted = set(groups)
-    usual = {name: name for name in _OPTIONS}
-    for alias, name in _ALIASES.items():
-        usual[name] = min(usual[name], alias, key=len)
-    return [usual[name] for name, option in _OPTIONS.items() if option.group in wanted]
+    return [name for name, option in _OPTIONS.items() if option.group in wanted]
 
 
 def _have(groups: Iterable[str]) -> str:
@@ -296,18 +294,32 @@ def _have(groups: Iterable[str]) -> str:
 
 
 def check(spec: specs.Single, keyword: str) -> None:
-    """Raise UserError for options that contradict each other."""
+    """Raise UserError for options that contradict each other, or another part of the address."""
     listen = getattr(spec, "listen", None)
     if listen is not None and listen.max_children and not listen.fork:
         raise UserError("option max-children not allowed without option fork", "add fork")
+    place = getattr(spec, "place", None)
+    if place is not None and place.v6only is not None and "4" in (_family_of(spec), place.family):
+        raise UserError(f'option "ipv6only" not supported with {keyword}', "it is for IPv6")
     flags = getattr(spec, "open", None)
     if flags is not None and flags.rdonly + flags.wronly + flags.rdwr > 1:
         raise UserError(f"{keyword}: rdonly, wronly and rdwr exclude each other")
-    program = getattr(spec, "program", None)
-    if program is not None:
-        if program.pty and program.pipes:
-            raise UserError(f"{keyword}: pty and pipes exclude each other")
-        if program.ctty and not (program.pty and program.setsid):
-            raise UserError(f"{keyword}: ctty needs pty and setsid", "add pty,setsid")
-        if spec.terminal.wanted and not program.pty:  # type: ignore[union-attr]  # a Program has it
-            raise UserError(f"{keyword}: a terminal's options need pty", "add pty")
+    if isinstance(spec, specs.Program):
+        _check_program(spec, keyword)
+
+
+def _family_of(spec: specs.Single) -> str:
+    """The family that the keyword says, as TCP4 does; empty if it says none."""
+    return getattr(spec, "family", "")
+
+
+def _check_program(spec: specs.Program, keyword: str) -> None:
+    program = spec.program
+    if program.pty and program.pipes:
+        raise UserError(f"{keyword}: pty and pipes exclude each other")
+    if program.ctty and not (program.pty and program.setsid):
+        raise UserError(f"{keyword}: ctty needs pty and setsid", "add pty,setsid")
+    if spec.terminal != specs.TerminalOptions() and not program.pty:
+        none, set_ = specs.TerminalOptions(), spec.terminal
+        names = [f for f in set_.__slots__ if getattr(set_, f) != getattr(none, f)]
+        raise UserError(f"{keyword}: {', '.join(names)} needs a terminal", "add pty")

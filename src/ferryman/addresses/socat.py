@@ -154,14 +154,12 @@ def _descriptor(word: str, given: Sequence[str], found: Sequence[options.Word]) 
     return specs.Descriptors(number, number, **options.filled(word, specs.Descriptors, found))
 
 
-def _file(*, create: bool = False, generic: bool = False) -> _Make:
+def _file(kind: type[Any], **fixed: bool) -> _Make:
     def make(word: str, given: Sequence[str], found: Sequence[options.Word]) -> Single:
         if not given[0]:
             raise UserError(f"{word}: empty path", f"such as {word}:./file")
-        groups = options.filled(word, specs.File, found)
-        if create and "open" in groups:
-            raise UserError(f"{word}: it takes none of open's flags", "OPEN:PATH,creat does")
-        return specs.File(given[0], create=create, generic=generic, **groups)
+        spec: Single = kind(path=given[0], **fixed, **options.filled(word, kind, found))
+        return spec
 
     return make
 
@@ -214,9 +212,9 @@ _KINDS: dict[str, tuple[int, int, _Make]] = {
     "STDOUT": (0, 0, _stdio(None, 1)),
     "STDERR": (0, 0, _stdio(None, 2)),
     "FD": (1, 1, _descriptor),
-    "OPEN": (1, 1, _file()),
-    "GOPEN": (1, 1, _file(generic=True)),
-    "CREATE": (1, 1, _file(create=True)),
+    "OPEN": (1, 1, _file(specs.File)),
+    "GOPEN": (1, 1, _file(specs.File, generic=True)),
+    "CREATE": (1, 1, _file(specs.Create)),
     "PIPE": (0, 1, _pipe),
 }
 """By canonical keyword: how many parameters it takes, at least and at most, and what it makes."""

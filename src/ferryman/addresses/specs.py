@@ -302,19 +302,29 @@ class Descriptors:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """OPEN, CREATE and GOPEN. A ``generic`` one may turn out to be a UNIX socket to connect to,
-    and is created if it is not there.
+    """OPEN and GOPEN. A ``generic`` one may turn out to be a UNIX socket to connect to, and is
+    created if it is not there.
     """
 
     path: str
-    create: bool = False
     generic: bool = False
     open: OpenOptions = OpenOptions()
     name: NameOptions = NameOptions()
     terminal: TerminalOptions = TerminalOptions()
 
     def __str__(self) -> str:
-        return f"{'CREATE' if self.create else 'GOPEN' if self.generic else 'OPEN'}:{self.path}"
+        return f"{'GOPEN' if self.generic else 'OPEN'}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new file, or an old one emptied, to be written."""
+
+    path: str
+    name: NameOptions = NameOptions()
+
+    def __str__(self) -> str:
+        return f"CREATE:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +351,7 @@ Single = (
     | Program
     | Descriptors
     | File
+    | Create
     | Pipe
 )
 

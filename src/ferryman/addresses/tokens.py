@@ -63,7 +63,9 @@ class Reader:
         return token
 
     def _nested(self, opening: str, out: list[str]) -> None:
-        """From a quote or bracket to its end, which only brackets may lack."""
+        """From a quote or bracket to its end. Where there is none, socat reads what lies in memory
+        behind the address.
+        """
         ends = [_CLOSING[opening]]
         if opening not in "'\"":
             out.append(opening)
@@ -81,8 +83,7 @@ class Reader:
             elif ends[-1] != "'" and char in _CLOSING:
                 ends.append(_CLOSING[char])
             out.append(char)
-        if opening in "'\"":
-            raise self._ended()
+        raise self._ended()
 
     def _escaped(self) -> str:
         if not self.left:
@@ -100,7 +101,7 @@ class Reader:
     def _ended(self) -> UserError:
         return UserError(
             f'unexpected end of address "{self._text}"',
-            "close the quote, or write a backslash before it",
+            "close the quote or bracket, or write a backslash before it",
         )
 
 

@@ -51,8 +51,9 @@ def _with_options(text: str, word: str) -> Written:
     if "/" in text.partition(",")[0] or "!!" in text:
         return socat.parse(text)
     place, _, options = text.partition(",")
-    if _SHOUTED.match(word) or not re.search(r"(^|:)\d+$", place):
-        raise _like_socat(word, near(word))
+    likely = near(word, 0.6 if _SHOUTED.match(word) else 0.85)
+    if likely or not re.search(r"(^|:)\d+$", place):
+        raise _like_socat(word, likely)
     host, _, port = place.rpartition(":")
     listen, target = f"TCP-LISTEN:{port},{options}", f"TCP:{host or 'localhost'}:{port},{options}"
     hint = f"with options, write {listen} to listen or {target} to connect"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferryman.addresses import Address, TcpAddress, UnixAddress, loopbacks, parse
+from ferryman.addresses import Address, TcpAddress, UnixAddress, loopbacks, parse, parse_any
 from ferryman.errors import UserError
 
 FORMS: list[tuple[str, Address]] = [
@@ -27,6 +27,7 @@ FORMS: list[tuple[str, Address]] = [
 @pytest.mark.parametrize(("text", "address"), FORMS, ids=[f[0] for f in FORMS])
 def test_the_forms(text: str, address: Address) -> None:
     assert parse(text) == address
+    assert parse_any(text) == address, "the short form comes first"
 
 
 @pytest.mark.parametrize(
