@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from ferryman.apiclient.sharing import NARROW
 from tests.support.demo import Demo, running_demo
 from tests.support.forwarding import FERRY, Program, ferry_forward, get, running
 
@@ -94,6 +96,24 @@ def test_two_targets_in_one_command_each_have_their_ports(demo: Demo) -> None:
             "example-go",
             "web",
         }
+        assert ours.stop() == 0
+
+
+def test_many_forwards_in_one_command_share_their_watches(demo: Demo) -> None:
+    """peers.md asks what they cost: 50 forwards are not 100 watches of an API server."""
+    names = [f"many-{number}" for number in range(50)]
+    for name in names:
+        body = yaml.safe_load(DEPLOYMENT.format(name=name, replicas=0))
+        demo.request("POST", "/apis/apps/v1/namespaces/default/deployments", body)
+    words = [word for name in names for word in (f"deploy/{name}", ":http")]
+    before = demo.stats()["requests"]
+    with ferry_forward(demo.kubeconfig, *words) as ours:
+        ours.ports(100)
+        asked = {what: n - before.get(what, 0) for what, n in demo.stats()["requests"].items()}
+        assert asked["watch deployments"] == asked["watch pods"] == NARROW + 1
+        assert asked["list deployments"] == asked["list pods"] == NARROW + 1
+        for name in names:
+            demo.request("DELETE", f"/apis/apps/v1/namespaces/default/deployments/{name}")
         assert ours.stop() == 0
 
 

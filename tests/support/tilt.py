@@ -313,7 +313,7 @@ class FakeConnections:
                 context, f"kind-{context}", "n", "kubeconfig", cluster, shared, kinds,
                 cluster.get_raw,
             )  # fmt: skip
-            self.relays[context] = Cluster(cluster, "n", self._introduce, kinds)
+            self.relays[context] = Cluster(shared, "n", self._introduce, kinds)
         return self._open[context]
 
     async def _introduce(self) -> None:

@@ -142,19 +142,19 @@ class Clusters:
             told=lambda context, failure: self.told(context, failure),
         )
         kinds = Kinds(client.get_raw, self._clock)
+        informers = SharedInformers(client, self._clock, self._tasks)
         connection = Connection(
             access.context_name,
             access.cluster_name,
             access.namespace,
             self._config_path,
             client,
-            SharedInformers(client, self._clock, self._tasks),
+            informers,
             kinds,
             client.get_raw,
         )
-        return _Open(
-            connection, client, keeper, Cluster(client, access.namespace, keeper.introduce, kinds)
-        )
+        cluster = Cluster(informers, access.namespace, keeper.introduce, kinds)
+        return _Open(connection, client, keeper, cluster)
 
 
 class _ForRelays(Mapping[str, Cluster]):

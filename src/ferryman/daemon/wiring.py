@@ -19,6 +19,7 @@ from ferryman.api.kinds.event import EVENT
 from ferryman.api.kinds.relay import RELAY
 from ferryman.api.scheme import Scheme
 from ferryman.apiclient.http_client import HttpClient
+from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.reconciler import Cluster, RelayController
 from ferryman.daemon import clockjumps
@@ -27,6 +28,7 @@ from ferryman.dataplane.contract import ClusterReached, Event, NeedCredentials, 
 from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.kube.kinds import Kinds
 from ferryman.runtime.clock import Clock, SystemClock
+from ferryman.runtime.tasks import Tasks
 from ferryman.store.memory import MemoryStore
 
 
@@ -74,7 +76,7 @@ async def _run(
     happened: Callable[[Event], None],
     trace: bool,
 ) -> None:
-    async with asyncio.TaskGroup() as group:
+    async with Tasks() as watches, asyncio.TaskGroup() as group:
         keeper = CredentialKeeper(
             access,
             parts.dataplane,
@@ -84,7 +86,8 @@ async def _run(
             trace=trace,
         )
         kinds = Kinds(client.get_raw, parts.clock)
-        cluster = Cluster(client, access.namespace, keeper.introduce, kinds)
+        informers = SharedInformers(client, parts.clock, watches)
+        cluster = Cluster(informers, access.namespace, keeper.introduce, kinds)
         controller = RelayController(
             parts.relays,
             parts.dataplane,

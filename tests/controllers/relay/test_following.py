@@ -11,6 +11,7 @@ import pytest
 
 from ferryman.api.resource import Object, Resource
 from ferryman.api.status import Forbidden
+from ferryman.apiclient.sharing import SharedInformers
 from ferryman.apiserver.discovery import Discovery, served
 from ferryman.controllers.relay.following import POLL, Follower
 from ferryman.demo.kinds import (
@@ -34,6 +35,7 @@ from ferryman.kube.targets import (
     selected,
 )
 from ferryman.runtime.clock import ManualClock
+from ferryman.runtime.tasks import Tasks
 from ferryman.store.memory import MemoryStore
 from tests.kube.test_kinds import Server
 
@@ -61,9 +63,10 @@ class World:
         self.server.documents = Discovery([served(kind, {}) for kind in SCHEME])
         self.target = target
         self.urgent: list[bool] = []
-        self.follower = Follower(
-            self.store, target, self.urgent.append, self.clock, Kinds(self.server, self.clock)
-        )
+        self.tasks = Tasks()
+        informers = SharedInformers(self.store, self.clock, self.tasks)
+        kinds = Kinds(self.server, self.clock)
+        self.follower = Follower(informers, target, self.urgent.append, self.clock, kinds)
 
     async def settle(self, seconds: float = 0) -> None:
         await self.clock.advance(seconds)
@@ -112,7 +115,7 @@ class World:
 @asynccontextmanager
 async def following(target: Target) -> AsyncIterator[World]:
     world = World(target)
-    async with asyncio.TaskGroup() as group:
+    async with world.tasks, asyncio.TaskGroup() as group:
         task = group.create_task(world.follower.run())
         await world.settle()
         yield world

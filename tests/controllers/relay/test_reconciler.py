@@ -31,6 +31,7 @@ from ferryman.api.kinds.relay import (
 from ferryman.api.resource import Object, Resource
 from ferryman.api.scheme import Scheme
 from ferryman.api.status import AlreadyExists, Forbidden
+from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.relay.following import POLL
 from ferryman.controllers.relay.reconciler import (
     BIND_AGAIN,
@@ -59,6 +60,7 @@ from ferryman.dataplane.contract import (
 from ferryman.demo.kinds import SCHEME
 from ferryman.kube.resources import DEPLOYMENTS, PODS, SERVICES
 from ferryman.runtime.clock import ManualClock
+from ferryman.runtime.tasks import Tasks
 from ferryman.store.memory import MemoryStore
 
 LABELS = {"app": "web"}
@@ -138,7 +140,9 @@ class World:
         self.cluster = (wrap or Watched)(self.store)
         self.plane = Notes()
         self.introduced = 0
-        cluster = Cluster(self.cluster, "n", self._introduce)
+        self.tasks = Tasks()
+        informers = SharedInformers(self.cluster, self.clock, self.tasks)
+        cluster = Cluster(informers, "n", self._introduce)
         self.controller = RelayController(self.relays, self.plane, {"c": cluster}, self.clock)
 
     async def _introduce(self) -> None:
@@ -257,7 +261,7 @@ class Watched:
 
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[World]:
-    async with asyncio.TaskGroup() as group:
+    async with world.tasks, asyncio.TaskGroup() as group:
         task = group.create_task(world.controller.run())
         await world.settle()
         try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 
-from ferryman.api.client import ObjectClient, WatchEvent
+from ferryman.api.client import WatchEvent
 from ferryman.api.resource import Name, Object, Resource
 from ferryman.api.status import Forbidden, NotFound
-from ferryman.apiclient.informer import Informer
+from ferryman.apiclient.sharing import Lease, SharedInformers
 from ferryman.controllers.relay.plan import Seen
 from ferryman.controllers.relay.selecting import Selecting, heard_pod
 from ferryman.errors import FerrymanError, UserError
@@ -42,20 +43,20 @@ class Follower:
 
     def __init__(
         self,
-        client: ObjectClient,
+        informers: SharedInformers,
         target: Target,
         changed: Callable[[bool], None],
         clock: Clock,
         kinds: Kinds | None = None,
     ) -> None:
         self._target = target
-        self._client = client
+        self._informers = informers
         self._changed = changed
         self._clock = clock
         self._kinds = kinds
         self._resource = target.resource
         self._error: FerrymanError | None = None
-        self._itself: Informer | None = None
+        self._itself: Lease | None = None
         self._selecting: Selecting | None = None
         self._in_view: tuple[Object, Selecting] | None = None
         self._news = asyncio.Event()
@@ -94,20 +95,19 @@ class Follower:
             await self._follow_pods()
             return
         self._resource = await self._find_kind()
-        self._itself = Informer(
-            self._client,
+        self._itself = self._informers.lease(
             self._resource,
             self._target.namespace if self._resource.namespaced else "",
+            self._heard,
+            self._health_changed,
             object_selector(self._target),
-            clock=self._clock,
         )
-        self._itself.subscribe(self._heard)
-        self._itself.subscribe_health(self._health_changed)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._itself.run())
-            group.create_task(self._poll(self._resource))
-            if self._target.belonging != "Itself":
-                group.create_task(self._follow_pods())
+        with closing(self._itself):
+            self._health_changed()  # somebody may have read it before us
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._poll(self._resource))
+                if self._target.belonging != "Itself":
+                    group.create_task(self._follow_pods())
 
     async def _find_kind(self) -> Resource:
         """What the target's kind is; waits as long as the cluster has none of that name."""
@@ -140,7 +140,7 @@ class Follower:
             return None, False, self._error
         namespace = target.namespace if self._resource.namespaced else ""
         found = self._itself.objects.get(Name(target.name, namespace))
-        return found, self._itself.synced.is_set(), self._itself.error
+        return found, self._itself.synced, self._itself.error
 
     async def _follow_pods(self) -> None:
         """Watch the pods that the target selects, also while it is gone: it may come again."""
@@ -159,7 +159,7 @@ class Follower:
                 if watching is not None:
                     watching.cancel()
                 self._selecting = Selecting(
-                    self._client, self._target, found, self._changed, self._clock, self._kinds
+                    self._informers, self._target, found, self._changed, self._clock, self._kinds
                 )
                 watching = tasks.start(self._selecting.run(), f"pods of {self._target}")
 
@@ -178,7 +178,7 @@ class Follower:
         while True:
             await self._polls.wait()
             try:
-                found = await self._client.get(resource, target.name, namespace)
+                found = await self._informers.client.get(resource, target.name, namespace)
                 self._polled, self._poll_error = found, None
             except NotFound:
                 self._polled, self._poll_error = None, None

@@ -28,6 +28,7 @@ from ferryman.api.kinds.relay import (
 from ferryman.api.resource import Name, Object
 from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
+from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
 from ferryman.controllers.relay.discovered import Discovered, Discoveries
@@ -107,7 +108,7 @@ class Cluster:
     can only be of the kinds that everybody knows.
     """
 
-    client: ObjectClient
+    informers: SharedInformers
     namespace: str
     introduce: Callable[[], Awaitable[None]]
     kinds: Kinds | None = None
@@ -327,7 +328,7 @@ class RelayController:
         cluster, target = key
         if isinstance(target, Target):
             known = self._clusters[cluster]
-            return Follower(known.client, target, changed, self._clock, known.kinds)
+            return Follower(known.informers, target, changed, self._clock, known.kinds)
         assert self._discoveries is not None
         return self._discoveries.follow(target, changed)
 

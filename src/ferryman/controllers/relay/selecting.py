@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 
-from ferryman.api.client import Bookmark, Deleted, ObjectClient, WatchEvent
-from ferryman.api.resource import Object
-from ferryman.apiclient.informer import Informer
+from ferryman.api.client import Bookmark, Deleted, WatchEvent
+from ferryman.api.resource import Object, Resource
+from ferryman.api.selectors import Selector
+from ferryman.apiclient.sharing import Lease, SharedInformers
 from ferryman.errors import FerrymanError
 from ferryman.kube.kinds import Kinds
 from ferryman.kube.owners import descends
@@ -28,7 +30,7 @@ class Selecting:
 
     def __init__(
         self,
-        client: ObjectClient,
+        informers: SharedInformers,
         target: Target,
         target_object: Object,
         changed: Callable[[bool], None],
@@ -36,28 +38,21 @@ class Selecting:
         kinds: Kinds | None,
     ) -> None:
         """Raises UserError if the target can have no pods."""
+        self._informers = informers
         self._target = target
         self._changed = changed
         self._selector = pod_selector(target, target_object)
         self._uid = str(target_object["metadata"].get("uid", ""))
         self._related = looks_at(target, target_object)
-        self._pods = Informer(client, PODS, target.namespace, self._selector, clock=clock)
-        self._pods.subscribe(self._heard_pod)
-        self._pods.subscribe_health(lambda: changed(False))
-        self._slices: Informer | None = None
+        self._pods: Lease | None = None
+        self._slices: Lease | None = None
         self._owners: OwnerTree | None = None
-        if self._related == "slices":
-            self._slices = Informer(
-                client, ENDPOINTSLICES, target.namespace, slice_selector(target), clock=clock
-            )
-            self._slices.subscribe(lambda _: changed(False))
-            self._slices.subscribe_health(lambda: changed(False))
-        elif self._related == "owners" and kinds is not None:
+        if self._related == "owners" and kinds is not None:
             self._owners = OwnerTree(
-                client,
+                informers.client,
                 kinds,
                 target.namespace,
-                lambda: self._pods.objects.values(),
+                lambda: self.pods,
                 lambda: self._uid,
                 lambda: changed(False),
                 clock,
@@ -66,7 +61,7 @@ class Selecting:
     @property
     def pods(self) -> tuple[Object, ...]:
         """The pods that may belong."""
-        return tuple(self._pods.objects.values())
+        return tuple(self._pods.objects.values()) if self._pods is not None else ()
 
     @property
     def related(self) -> Related:
@@ -77,16 +72,16 @@ class Selecting:
     @property
     def synced(self) -> bool:
         """Whether everything was read once."""
-        slices = self._slices is None or self._slices.synced.is_set()
-        owners = self._owners is None or self._owners.complete
-        return self._pods.synced.is_set() and slices and owners
+        pods = self._pods is not None and self._pods.synced
+        slices = self._related != "slices" or (self._slices is not None and self._slices.synced)
+        return pods and slices and (self._owners is None or self._owners.complete)
 
     @property
     def error(self) -> FerrymanError | None:
         """Why it may be out of date."""
-        error = self._pods.error
-        if self._slices is not None:
-            error = error or self._slices.error
+        error = None
+        for lease in (self._pods, self._slices):
+            error = error or (lease.error if lease is not None else None)
         if self._owners is not None:
             error = error or self._owners.error or self._refused(self._owners)
         return error
@@ -107,18 +102,32 @@ class Selecting:
 
     def suspect(self) -> None:
         """What is open may be dead: ask again."""
-        for informer in (self._pods, self._slices):
-            if informer is not None:
-                informer.suspect()
+        for lease in (self._pods, self._slices):
+            if lease is not None:
+                lease.suspect()
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pods.run())
-            if self._slices is not None:
-                group.create_task(self._slices.run())
+        with ExitStack() as leases:
+            self._pods = leases.enter_context(
+                closing(self._lease(PODS, self._heard_pod, self._selector))
+            )
+            if self._related == "slices":
+                selector = slice_selector(self._target)
+                slices = self._lease(ENDPOINTSLICES, lambda _: self._changed(False), selector)
+                self._slices = leases.enter_context(closing(slices))
+            self.look()
+            self._changed(False)  # somebody may have read them before us
             if self._owners is not None:
-                group.create_task(self._owners.run())
+                await self._owners.run()
+            await asyncio.get_running_loop().create_future()
+
+    def _lease(
+        self, resource: Resource, heard: Callable[[WatchEvent], None], selector: Selector
+    ) -> Lease:
+        return self._informers.lease(
+            resource, self._target.namespace, heard, lambda: self._changed(False), selector
+        )
 
     def _heard_pod(self, event: WatchEvent) -> None:
         self.look()
