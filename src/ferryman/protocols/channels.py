@@ -84,6 +84,11 @@ class _Ends:
         """Say Close 1000: the end of every pair."""
         self._websocket.close()
 
+    @property
+    def unsent(self) -> bool:
+        """Whether ``data_to_send`` would give anything."""
+        return self._websocket.unsent
+
     def data_to_send(self) -> list[bytes | bytearray]:
         """Take what is to be written to the network."""
         return self._websocket.data_to_send()

@@ -116,6 +116,11 @@ class ClientWire(Protocol):
     trace: Trace | None
     """Called with a line for every frame, both ways; payloads show by their length only."""
 
+    @property
+    def unsent(self) -> bool:
+        """Whether ``data_to_send`` would give anything."""
+        ...
+
     def open(self, port: int) -> int:
         """Ask for a port in the pod; the pair's number. Data may be sent at once."""
         ...

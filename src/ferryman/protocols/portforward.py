@@ -48,6 +48,11 @@ class _SpdyWire:
         self._tunnel = tunnel
         self._gone = False
 
+    @property
+    def unsent(self) -> bool:
+        """Whether ``data_to_send`` would give anything."""
+        return self._connection.unsent or (self._tunnel is not None and self._tunnel.unsent)
+
     def ping(self) -> int:
         """Ask for a sign of life: Pong will have this number."""
         return self._connection.ping()

@@ -103,6 +103,11 @@ class WebSocket:
         self._frame(_CLOSE, (code.to_bytes(2),))
         self._said_close = True
 
+    @property
+    def unsent(self) -> bool:
+        """Whether ``data_to_send`` would give anything."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[bytes | bytearray]:
         """Take what is queued."""
         out, self._out, self._pongs = self._out, [], 0
@@ -233,6 +238,11 @@ class Tunnel:
     def close(self) -> None:
         """Close with 1000, EOF, behind what the next ``wrap`` is given."""
         self._closing = True
+
+    @property
+    def unsent(self) -> bool:
+        """Whether ``wrap`` would give anything if it were given nothing."""
+        return self._closing or self._websocket.unsent
 
     def wrap(self, buffers: Sequence[Bytes]) -> list[bytes | bytearray]:
         """What to write for these bytes: one message, and pongs that are due."""

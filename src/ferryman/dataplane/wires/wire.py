@@ -1,10 +1,10 @@
 """One wire: an upgraded connection into a pod, and the streams on it.
 
 It reads as much as there is into one buffer, gives it to the sans-IO machine (``protocols``) and
-each stream what is its own; and it writes at the end of a turn what the streams queued in it, so
-that SYN, FIN, SYN and the first DATA leave together. With one live stream a slow client stops the
-reading of the wire; with several never: a client that is too far behind is reset instead.
-``heartbeat`` says when to PING, ``pool`` counts what is told to the ``Keeper``.
+each stream what is its own; and it writes at the end of a turn what the streams queued in it, or of
+the next, so that SYN, FIN, SYN and the first DATA leave together. With one live stream a slow
+client stops the reading of the wire; with several never: a client that is too far behind is reset
+instead. ``heartbeat`` says when to PING, ``pool`` counts what is told to the ``Keeper``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ SHARED_LIMIT = 1 << 20
 """Bytes that may wait for one of several clients."""
 UNSENT_LIMIT, UNSENT_LOW = 512 * 1024, 128 * 1024
 """Bytes unsent at which streams may send no more, and may again."""
+_CROWD = 64  # of frames, which wait for no more
 _RECORD = 16384  # of TLS: a full one means that there may be more
 
 
@@ -71,6 +72,7 @@ class Wire:
         self._drained = 0  # all bytes that ever came out of the machine
         self._attempted = 0  # of those, how many may have reached the network
         self._flushing = False
+        self._waits = 0  # how many have asked to be flushed after the next turn
         self._mask = READ
         self._paused = False
         self._hung = False  # reset, or broken: to be read to the end, whoever is slow
@@ -88,13 +90,13 @@ class Wire:
             self._read()  # TLS may have more than the descriptor tells
 
     def open(self, port: int) -> StreamSide:
-        """A new stream. Its SYNs wait one turn for the first data."""
+        """A new stream."""
         stream = StreamSide(self, self._machine.open(port), self._drained)
         self._streams[stream.pair] = stream
         self._live += 1
         self._queued += 1
         self._resume_if_shared()
-        self.loop.call_soon(self._flush_soon)
+        self._flush_later()
         return stream
 
     def suspect(self) -> None:
@@ -128,12 +130,12 @@ class Wire:
     def finish(self, pair: int) -> None:
         self._machine.finish(pair)
         self._queued += 1
-        self._flush_soon()
+        self._flush_later()
 
     def reset(self, pair: int) -> None:
         self._machine.reset(pair)
         self._queued += 1
-        self._flush_soon()
+        self._flush_later()
 
     def eased(self, stream: StreamSide) -> None:
         if self._paused and stream.waiting <= RESUME_AT:
@@ -202,7 +204,6 @@ class Wire:
 
     def _received(self, data: memoryview, lost: str) -> None:
         self._heartbeat.heard(self.loop.now())
-        self._queued += 1  # perhaps an answer: a PONG
         try:
             events = self._machine.receive(data)
         except PeerError as error:
@@ -210,7 +211,9 @@ class Wire:
             self._lost(f"the node broke the protocol: {error.message}")
             return
         self._take(events, lost)
-        self._flush_soon()
+        if self._machine.unsent:  # an answer: a PONG
+            self._queued += 1
+            self._flush_soon()
 
     def _take(self, events: list[multiplex.Event], lost: str) -> None:
         """Give every stream its own, then let those that got something deliver."""
@@ -281,6 +284,18 @@ class Wire:
             self._resume()
 
     # -- writing --
+
+    def _flush_later(self) -> None:
+        """One turn later, so that SYNs leave with the first data, and the FIN of a client that
+        connects anew with both: each message costs the node more than what is in it.
+        """
+        self._waits += 1
+        self.loop.call_soon(self._waited)
+
+    def _waited(self) -> None:
+        self._waits -= 1
+        if not self._waits or self._queued > _CROWD:
+            self._flush_soon()
 
     def _flush_soon(self) -> None:
         if self._queued and not self._flushing and not self._closed and not self._broken:

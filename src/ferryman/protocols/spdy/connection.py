@@ -201,6 +201,11 @@ class Connection:
         """Say that the connection ends."""
         self._queue(frames.GoAway(self._last_peer_stream, status))
 
+    @property
+    def unsent(self) -> bool:
+        """Whether ``data_to_send`` would give anything."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[bytes | bytearray]:
         """Take what is queued, small frames joined."""
         out, self._out, self._answers = self._out, [], 0
