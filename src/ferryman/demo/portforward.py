@@ -99,6 +99,7 @@ class WireProtocol(asyncio.Protocol):
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._clogged: set[int] = set()
         self._transport: asyncio.Transport | None = None
+        self._flushing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -156,6 +157,12 @@ class WireProtocol(asyncio.Protocol):
         if buffers and self._transport is not None and not self._transport.is_closing():
             self._transport.write(buffers[0] if len(buffers) == 1 else b"".join(buffers))
 
+    def flush_soon(self) -> None:
+        """As ``flush``, once for all who ask in this turn."""
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
+
     def dial_failed(self) -> None:
         """Count it."""
         self._owner.stats.dials_failed += 1
@@ -177,6 +184,10 @@ class WireProtocol(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        self.flush()
 
     def _open(self, pair: int, port: int) -> None:
         if timer := self._timers.pop(pair, None):
