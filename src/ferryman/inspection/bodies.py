@@ -122,7 +122,7 @@ def hex_head(data: bytes, limit: int = 64) -> str:
 def _laid_out(tokens: list[str]) -> str:
     out: list[str] = []
     depth, before = 0, ""
-    for mark in marks:
+    for mark in tokens:
         if mark in ("]", "}"):
             depth -= 1
         empty = before in ("[", "{") and mark in ("]", "}")
