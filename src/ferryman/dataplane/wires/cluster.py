@@ -204,8 +204,8 @@ class Cluster:
             self._pool.lost(wire.number)
             self._wires.pop(wire.number, None)
             wire.close()
-        else:
-            self._pool.ended(wire.number, self._loop.now(), lingered=lingered)
+        elif not self._pool.ended(wire.number, self._loop.now(), lingered=lingered):
+            return  # under load nearly always
         self._decide()
 
     def doubts(self, wire: Wire) -> None:

@@ -1,12 +1,10 @@
 """The way to a cluster's API server: connections to it, its credential, what transport it speaks.
 
-One ``Link`` a cluster. ``handshake`` upgrades what it connects. TCP is ``dialling``'s, a proxy on
-the way ``passing``'s.
+One ``Link`` a cluster. ``connecting`` connects, ``handshake`` upgrades what comes of it.
 """
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,23 +17,18 @@ from ferryman.dataplane.contract import (
     DialFailure,
     Event,
     NeedCredentials,
-    Side,
 )
 from ferryman.dataplane.dialling import Dialler
 from ferryman.dataplane.loop import Loop, Timer
-from ferryman.dataplane.sockets import SocketSide
-from ferryman.dataplane.wires.transport import PlainTransport, Transport
-from ferryman.errors import FerrymanError
+from ferryman.dataplane.wires.connecting import Connected, Connecting
+from ferryman.dataplane.wires.transport import Transport
+from ferryman.runtime.tls import to_proxy
 
 if TYPE_CHECKING:
-    from ferryman.dataplane.wires.passing import Passing
-    from ferryman.dataplane.wires.tls import TLSClient, TLSTransport
-    from ferryman.protocols.proxy import Proxy
+    from ferryman.dataplane.wires.tls import TLSClient
 
 SPOKEN = 300.0
 """Seconds after which all transports are tried in order again."""
-Connected = Callable[[Transport | DialFailure], None]
-
 CREDENTIALS_TIMEOUT = 30.0
 """Seconds that a handshake waits for a fresh credential: an exec plugin may ask somebody."""
 
@@ -61,6 +54,7 @@ class Link:
         self._wall = wall
         self._dialler = Dialler(loop)
         self._tls: TLSClient | None = None
+        self._proxy_tls: TLSClient | None = None
         self._asked = -1  # for which generation NeedCredentials was said
         self._waiting: dict[CredentialWait, None] = {}
 
@@ -70,8 +64,8 @@ class Link:
         return str(TcpAddress(self.settings.host, self.settings.port))
 
     def connect(self, done: Connected) -> Dial:
-        """TCP, then TLS if the settings say so; ``done`` may be called before this returns."""
-        return _Connecting(self, done).start(self._dialler)
+        """TCP, and TLS if the settings say so; ``done`` may be called before this returns."""
+        return Connecting(self, done).start(self._dialler)
 
     def tls_client(self) -> TLSClient | DialFailure | None:
         """What to wrap connections with; None if the API server speaks plain HTTP."""
@@ -83,6 +77,19 @@ class Link:
                 return made
             self._tls = made
         return self._tls
+
+    def proxy_client(self) -> TLSClient | DialFailure:
+        """What to wrap connections with to a proxy that speaks TLS."""
+        proxy = self.settings.proxy
+        assert proxy is not None
+        if self._proxy_tls is None:
+            from ferryman.dataplane.wires import tls
+
+            made = tls.client(to_proxy(self.settings.tls), proxy.host)
+            if isinstance(made, DialFailure):
+                return made
+            self._proxy_tls = made
+        return self._proxy_tls
 
     def preferred(self) -> str:
         """The transport to begin with. One that was fallen back to is not relied on for ever: it
@@ -97,7 +104,7 @@ class Link:
         if spoken != self.spoken:
             self.spoken, self._spoken_since = spoken, self.loop.now()
         if self._tls is not None:
-            self._tls.remember(_as_tls(transport))
+            self._tls.remember(transport)
 
     # -- credentials --
 
@@ -166,128 +173,3 @@ class CredentialWait:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-
-class _Connecting:
-    """A connection under way: TCP, through the proxy if there is one, then TLS."""
-
-    def __init__(self, link: Link, done: Connected) -> None:
-        self._link = link
-        self._done: Connected | None = done
-        self._dial: Dial | None = None
-        self._passing: tuple[Passing, socket.socket] | None = None
-        self._securing: TLSTransport | None = None
-
-    def start(self, dialler: Dialler) -> _Connecting:
-        at = self._link.settings.proxy or self._link.settings
-        address = TcpAddress(at.host, at.port)
-        self._dial = dialler.dial(address, self._connected)
-        return self
-
-    def cancel(self) -> None:
-        self._done = None
-        if self._dial is not None:
-            self._dial.cancel()
-        if self._passing is not None:
-            passing, sock = self._passing
-            passing.cancel()
-            sock.close()
-            self._passing = None
-        if self._securing is not None:
-            self._link.loop.remove(self._securing.fd)
-            self._securing.close()
-            self._securing = None
-
-    def _connected(self, result: Side | DialFailure) -> None:
-        if isinstance(result, DialFailure):
-            # "refused" is what a pod does; this is the way to it.
-            kind = "timeout" if result.kind == "timeout" else "unavailable"
-            what = "API server" if self._link.settings.proxy is None else "proxy"
-            self._finish(DialFailure(kind, f"{what} {result.message}", delivered=False))
-            return
-        if not isinstance(result, SocketSide):
-            raise TypeError("plain addresses are reached by sockets")
-        if self._link.settings.proxy is None:
-            self._reached(result.sock)
-        else:
-            self._pass(self._link.settings.proxy, result.sock)
-
-    def _pass(self, proxy: Proxy, sock: socket.socket) -> None:
-        from ferryman.dataplane.wires.passing import Passing
-        from ferryman.protocols.proxy import passage
-
-        try:
-            way = passage(proxy, self._link.settings.host, self._link.settings.port)
-        except FerrymanError as error:
-            self._passed(sock, error)
-            return
-        passing = Passing(self._link.loop, sock, way, lambda error: self._passed(sock, error))
-        self._passing = (passing, sock)
-        passing.start()
-
-    def _passed(self, sock: socket.socket, error: FerrymanError | None) -> None:
-        self._passing = None
-        if error is None:
-            self._reached(sock)
-        else:
-            sock.close()
-            self._finish(DialFailure("unavailable", str(error), delivered=False))
-
-    def _reached(self, sock: socket.socket) -> None:
-        client = self._link.tls_client()
-        if client is None:
-            self._finish(PlainTransport(sock))
-        elif isinstance(client, DialFailure):
-            sock.close()
-            self._finish(client)
-        else:
-            self._secure(client, sock)
-
-    def _secure(self, client: TLSClient, sock: socket.socket) -> None:
-        try:
-            self._securing = client.wrap(sock)
-        except (OSError, ValueError) as error:
-            sock.close()
-            self._failed(error)
-            return
-        self._link.loop.add(self._securing.fd, 0, lambda _: self._step())
-        self._step()
-
-    def _step(self) -> None:
-        transport, loop = self._securing, self._link.loop
-        if transport is None:
-            return
-        try:
-            waits = transport.handshake()
-        except (OSError, ValueError) as error:
-            loop.remove(transport.fd)
-            transport.close()
-            self._securing = None
-            self._failed(error)
-            return
-        if waits:
-            loop.modify(transport.fd, waits)
-        else:
-            loop.remove(transport.fd)
-            self._securing = None
-            self._finish(transport)
-
-    def _failed(self, error: Exception) -> None:
-        from ferryman.dataplane.wires import tls
-
-        self._finish(tls.failure(f"API server {self._link.authority}", error))
-
-    def _finish(self, result: Transport | DialFailure) -> None:
-        done, self._done = self._done, None
-        if done is not None:
-            done(result)
-        elif not isinstance(result, DialFailure):
-            result.close()
-
-
-def _as_tls(transport: Transport) -> TLSTransport:
-    from ferryman.dataplane.wires.tls import TLSTransport
-
-    if not isinstance(transport, TLSTransport):
-        raise TypeError("a TLS link makes TLS transports")
-    return transport

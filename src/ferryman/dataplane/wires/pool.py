@@ -177,16 +177,17 @@ class Pool:
         if found is not None:
             found.stalled = stalled
 
-    def ended(self, wire: int, now: float, *, lingered: bool) -> None:
-        """A connection is over on both sides."""
+    def ended(self, wire: int, now: float, *, lingered: bool) -> bool:
+        """A connection is over on both sides. Whether that can change a decision."""
         found = self._wires.get(wire)
         if found is None:
-            return
+            return False
         if lingered:
             found.lingering -= 1
         else:
             found.live -= 1
         found.used = now
+        return found.idle or bool(self._dials)
 
     def drain(self, pod: str) -> None:
         """The pod is going away: nothing new on its wires, no spares."""
@@ -320,7 +321,9 @@ class Pool:
         """One wire that waits for the next connection, once there was a first."""
         if self.per_dial or pod.draining or now < pod.spare_after or pod.waiting:
             return
-        if now >= pod.used + self.limits.warm or self._own_wire(pod, now) is not None:
+        if now >= pod.used + self.limits.warm:
+            return
+        if any(not w.live for w in self._takers(pod, now)):
             return
         if any(not w.open for w in pod.wires.values()):
             return
@@ -357,8 +360,11 @@ class Pool:
     # -- closing --
 
     def _close_unused(self, pod: PodBook, now: float) -> None:
-        spare = self._spare(pod, now)
-        for wire in [w for w in pod.wires.values() if w.idle and w is not spare]:
+        idle = [w for w in pod.wires.values() if w.idle]
+        spare = self._spare(pod, now) if idle else None
+        for wire in idle:
+            if wire is spare:
+                continue
             if pod.draining or now >= min(wire.retires, wire.used + self.limits.idle):
                 self._close(wire)
 

@@ -1,4 +1,4 @@
-"""TLS for wires: an SSLSocket driven by the loop. The only module of ``wires`` that imports ssl.
+"""TLS for wires: an SSLSocket driven by the loop. Only this and ``nested`` import ssl.
 
 OpenSSL on the socket itself, without memory BIOs in between: on a loop of its own that is twice
 as fast as asyncio's way (measured; see the performance notes in docs).
@@ -8,11 +8,29 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import Protocol, runtime_checkable
 
 from ferryman.dataplane.contract import READ, WRITE, DialFailure
-from ferryman.dataplane.wires.transport import stuck
+from ferryman.dataplane.wires.transport import PlainTransport, Transport, stuck
 from ferryman.errors import UserError
 from ferryman.runtime.tls import TLSSettings, client_context
+
+
+@runtime_checkable
+class Secured(Transport, Protocol):
+    """A ``Transport`` that begins with a handshake."""
+
+    def handshake(self) -> int:
+        """Go on with the handshake: READ or WRITE is what it waits for, 0 when it is done.
+
+        Raises OSError.
+        """
+        ...
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """For the next handshake."""
+        ...
 
 
 class TLSClient:
@@ -24,8 +42,17 @@ class TLSClient:
         self._name = settings.server_name or host
         self._session: ssl.SSLSession | None = None
 
-    def wrap(self, sock: socket.socket) -> TLSTransport:
-        """Take over a connected non-blocking socket. Raises OSError, ValueError."""
+    def over(self, transport: Transport) -> Secured:
+        """TLS on a connection; inside another TLS connection, if that is what it is. Raises
+        OSError, ValueError.
+        """
+        if not isinstance(transport, PlainTransport):
+            from ferryman.dataplane.wires.nested import NestedTLS
+
+            return NestedTLS(transport, self._context, self._name, self._session)
+        return self._wrap(transport.detach())
+
+    def _wrap(self, sock: socket.socket) -> TLSTransport:
         secured = self._context.wrap_socket(
             sock,
             server_hostname=self._name,
@@ -34,13 +61,15 @@ class TLSClient:
         )
         return TLSTransport(secured)
 
-    def remember(self, transport: TLSTransport) -> None:
+    def remember(self, transport: Transport) -> None:
         """Keep the session of a wire that has read something: with TLS 1.3 tickets come late."""
+        if not isinstance(transport, Secured):
+            raise TypeError("a TLS link makes TLS transports")
         self._session = transport.session or self._session
 
 
 class TLSTransport:
-    """A ``Transport``; ``handshake`` comes first."""
+    """TLS on the socket itself."""
 
     __slots__ = ("_sock", "fd", "read_waits", "write_waits")
 
@@ -51,10 +80,6 @@ class TLSTransport:
         self.write_waits = WRITE
 
     def handshake(self) -> int:
-        """Go on with the handshake: READ or WRITE is what it waits for, 0 when it is done.
-
-        Raises OSError.
-        """
         try:
             self._sock.do_handshake()
         except ssl.SSLWantReadError:

@@ -1,6 +1,6 @@
 """The network below a wire: a connected socket, plain here, TLS in ``tls``; never blocks.
 
-``link`` makes them, ``handshake`` and ``wire`` read and write. Only ``tls`` imports ssl, and only
+``connecting`` makes them, ``handshake`` and ``wire`` read and write. Only ``tls`` imports ssl, and only
 the first TLS wire imports ``tls``.
 """
 
@@ -57,6 +57,10 @@ class PlainTransport:
         self.fd = sock.fileno()
         self.read_waits = READ
         self.write_waits = WRITE
+
+    def detach(self) -> socket.socket:
+        """The socket, which is the caller's from now on."""
+        return self._sock
 
     def recv_into(self, buffer: memoryview) -> int | None:
         try:

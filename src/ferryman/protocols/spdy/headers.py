@@ -7,6 +7,7 @@ Source: SPDY/3.1 draft, 2.6.10; the dictionary is its appendix.
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ LIMIT = 65536
 """Bytes that a block may have once decompressed; a portforward stream needs about 60."""
 
 _UINT32 = struct.Struct("!I")
+_NOTHING = bytes(4)
 _WINDOW_BITS, _MEMORY_LEVEL = 11, 1  # 10 KiB a wire instead of 256: blocks are tiny
 
 
@@ -38,10 +40,15 @@ class Compressor:
         """One block; names go out in lower case, several values are joined with NUL."""
         plain = [_UINT32.pack(len(headers))]
         for name, value in headers.items():
-            for text in (name.lower(), value):
-                encoded = text.encode("latin-1")
-                plain += (_UINT32.pack(len(encoded)), encoded)
+            encoded = value.encode("latin-1")
+            plain += (_name(name), _UINT32.pack(len(encoded)), encoded)
         return self._zlib.compress(b"".join(plain)) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+
+
+@functools.lru_cache(64)
+def _name(name: str) -> bytes:
+    encoded = name.lower().encode("latin-1")
+    return _UINT32.pack(len(encoded)) + encoded
 
 
 class Decompressor:
@@ -68,6 +75,8 @@ class Decompressor:
 
 
 def _parse(plain: bytes) -> dict[str, str]:
+    if plain == _NOTHING:  # nearly every SYN_REPLY
+        return {}
     count, position = _number(plain, 0), 4
     headers: dict[str, str] = {}
     for _ in range(count):
