@@ -54,7 +54,7 @@ def test_a_pipe_that_cannot_grow_is_not_worth_having(
 ) -> None:
     """An unprivileged user past pipe-user-pages-soft gets pipes of 8 KiB."""
     before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr("ferryman.dataplane.pipes._SET_PIPE_SIZE", -1)
+    monkeypatch.setattr("ferryman.dataplane.pipes.SET_PIPE_SIZE", -1)
     assert pipes.take() is None
     assert len(os.listdir("/proc/self/fd")) == before
 

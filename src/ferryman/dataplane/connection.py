@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ferryman.dataplane.contract import (
     HANGUP,
     READ,
+    Client,
     Closed,
     Dial,
     DialFailed,
@@ -29,10 +30,10 @@ from ferryman.dataplane.contract import (
 from ferryman.dataplane.flow import Flow, Meter
 from ferryman.dataplane.loop import Timer
 from ferryman.dataplane.retry import How, Loss, judge
-from ferryman.dataplane.sockets import SocketSide
 
 if TYPE_CHECKING:
     from ferryman.dataplane.loop import Loop
+    from ferryman.dataplane.observing import Tap, Watch
     from ferryman.dataplane.pipes import Pipes
     from ferryman.dataplane.record import Record
 
@@ -113,18 +114,22 @@ class Connection:
         "_timer",
         "_tried",
         "_wait",
+        "_watch",
         "client",
         "endpoint",
         "id",
         "peer",
     )
 
-    def __init__(self, route: Keeper, client: SocketSide, peer: str, number: int) -> None:
+    def __init__(
+        self, route: Keeper, client: Client, peer: str, number: int, watch: Watch | None = None
+    ) -> None:
         self.id = number
         self.client = client
         self.peer = peer
         self.endpoint: Endpoint | None = None
         self._route = route
+        self._watch = watch
         self._since = self._opened_at = route.loop.now()
         self._dial: Dial | None = None
         self._flow: Flow | None = None
@@ -191,9 +196,7 @@ class Connection:
         self._route.left(self, endpoint)
         self._tried |= {endpoint.id}
         final = self._is_final()
-        self._route.emit(
-            DialFailed(self._route.name, self.id, endpoint.id, failure.kind, failure.message, final)
-        )
+        self._say_failed(endpoint.id, failure.kind, failure.message, final=final)
         if final:
             self._reset(failure.message)
         else:
@@ -218,7 +221,7 @@ class Connection:
         self._give_up("held", f"no endpoint within {self._route.policy.hold:g} s")
 
     def _give_up(self, kind: str, message: str) -> None:
-        self._route.emit(DialFailed(self._route.name, self.id, "", kind, message, final=True))
+        self._say_failed("", kind, message, final=True)
         self._reset(message)
 
     def _watch_client(self) -> None:
@@ -252,13 +255,25 @@ class Connection:
         self._target = target
         self._tried = frozenset()
         self._opened_at = route.loop.now()
+        taps: tuple[Tap | None, Tap | None] = (None, None)
+        if self._watch is not None:
+            self._watch.opened(str(endpoint.dial))
+            taps = self._watch.up, self._watch.down
         self._flow = Flow(
-            route.loop, route.pipes, self, self.client, target, route.meters, watched=pod
+            route.loop, route.pipes, self, self.client, target, route.meters, watched=pod, taps=taps
         )
         self._said_opened = False
         if not pod:
             self._say_opened(endpoint)
         self._flow.start(first, client_ended=self._client_ended)
+
+    def _say_failed(
+        self, endpoint: str, kind: str, message: str, *, final: bool, seconds: float = 0.0
+    ) -> None:
+        route = self._route
+        route.emit(DialFailed(route.name, self.id, endpoint, kind, message, final, seconds))
+        if self._watch is not None:
+            self._watch.noted(message)
 
     def _say_opened(self, endpoint: Endpoint) -> None:
         """A wire accepts streams for ports that refuse: there, the first answer is the proof."""
@@ -335,9 +350,7 @@ class Connection:
         final = loss.how == "undelivered" and self._is_final()
         kind = "refused" if loss.how == "undelivered" else "ambiguous"
         seconds = self._route.loop.now() - self._opened_at
-        self._route.emit(
-            DialFailed(self._route.name, self.id, endpoint.id, kind, message, final, seconds)
-        )
+        self._say_failed(endpoint.id, kind, message, final=final, seconds=seconds)
         if final:
             self._reset(message)
             return
@@ -407,6 +420,8 @@ class Connection:
             route.emit(
                 Closed(route.name, self.id, name, flow.up.count, flow.down.count, seconds, why)
             )
+        if self._watch is not None:
+            self._watch.closed(why)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

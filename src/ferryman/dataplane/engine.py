@@ -36,6 +36,7 @@ from ferryman.dataplane.probing import Answered, Probe
 from ferryman.dataplane.route import Route
 
 if TYPE_CHECKING:
+    from ferryman.dataplane.observing import Inspector, Observer
     from ferryman.dataplane.wires import Wires
 
 How = Literal["Drain", "Reset"]
@@ -59,6 +60,7 @@ class Engine:
         self._left_over: set[str] = set()  # their listeners are gone, connections may be left
         self._clusters: dict[str, ClusterSettings] = {}
         self._wires: Wires | None = None
+        self._observer: Observer | None = None
 
     def apply(self, listeners: Mapping[Bind, str]) -> Applied:
         """Listen on exactly these, each leading to the route of that name."""
@@ -94,6 +96,18 @@ class Engine:
     def policy(self, listener: str, policy: Policy, generation: int) -> None:
         """How the listener treats its connections."""
         self._route(listener).set_policy(policy, generation)
+
+    def observe(self, inspector: Inspector) -> None:
+        """Whom to tell of connections whose policy has them observed; instead of an earlier one,
+        which is told no more.
+        """
+        from ferryman.dataplane.observing import Observer  # a plain relay never needs it
+
+        if self._observer is not None:
+            self._observer.close(_nothing)
+        self._observer = Observer(self.loop, inspector, self._emit)
+        for route in self._routes.values():
+            route.observer = self._observer
 
     def cluster(self, settings: ClusterSettings) -> None:
         """How wires to a cluster's pods are opened from now on."""
@@ -163,12 +177,16 @@ class Engine:
             self._wires.close()
             self._wires = None
         self._pipes.close()
-        done()
+        if self._observer is not None:
+            self._observer.close(done)
+        else:
+            done()
 
     def _route(self, name: str) -> Route:
         route = self._routes.get(name)
         if route is None:
             route = Route(name, self.loop, self._pipes, self._dial, self._emit)
+            route.observer = self._observer
             self._routes[name] = route
         return route
 
@@ -205,6 +223,10 @@ def _draining(endpoints: Iterable[Endpoint]) -> set[str]:
     return {
         e.dial.uid for e in endpoints if e.state == "Draining" and isinstance(e.dial, PodAddress)
     }
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 class _Over:

@@ -4,22 +4,25 @@ Each direction reads into the loop's buffer and writes at once; only the unsent 
 while there is a rest nothing is read: back-pressure without growth. A read that fills the buffer
 means bulk: then the bytes go through a pooled pipe and never enter the process, until little
 moves. EOF becomes a half-close and the other direction goes on as long as it likes; an RST comes
-out as an RST. What an end *means* (replay, reset) is decided by the owner, ``connection``.
+out as an RST. What an end *means* (replay, reset) is decided by the owner, ``connection``; a
+direction's tap (``observing``) is shown all that it carries.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ferryman.dataplane.contract import HANGUP, READ, WRITE, DialFailure, Side
 from ferryman.dataplane.loop import Loop
-from ferryman.dataplane.pipes import Pipe, Pipes
+from ferryman.dataplane.pipes import SPLICE, Pipe, Pipes
 from ferryman.dataplane.sockets import SocketSide
+
+if TYPE_CHECKING:
+    from ferryman.dataplane.observing import Tap
 
 COPY_SIZE = 128 * 1024
 _LITTLE = 32 * 1024
-_SPLICE = getattr(os, "SPLICE_F_MOVE", 1) | getattr(os, "SPLICE_F_NONBLOCK", 2)
 
 
 class Meter:
@@ -66,12 +69,24 @@ class Owner(Protocol):
 class Direction:
     """Bytes from ``source`` to ``sink``: those read but not yet written are ``rest`` or piped."""
 
-    __slots__ = ("count", "eof", "finished", "meter", "pipe", "piped", "rest", "sink", "source")
+    __slots__ = (
+        "count",
+        "eof",
+        "finished",
+        "meter",
+        "pipe",
+        "piped",
+        "rest",
+        "sink",
+        "source",
+        "tap",
+    )
 
-    def __init__(self, source: Side, sink: Side, meter: Meter) -> None:
+    def __init__(self, source: Side, sink: Side, meter: Meter, tap: Tap | None) -> None:
         self.source = source
         self.sink = sink
         self.meter = meter
+        self.tap = tap
         self.count = 0
         self.rest: memoryview | None = None
         self.pipe: Pipe | None = None
@@ -89,7 +104,7 @@ class Flow:
 
     ``first`` is what the client said earlier and this target has not heard (a replay);
     ``client_ended`` says that the client half-closed after it. ``watched`` flows show their bytes
-    to the owner and are never spliced.
+    to the owner and are never spliced; ``taps`` (up, down) are shown them, too, but for a replay.
     """
 
     __slots__ = ("_loop", "_owner", "_pipes", "_watched", "client", "down", "target", "up")
@@ -104,6 +119,7 @@ class Flow:
         meters: tuple[Meter, Meter],
         *,
         watched: bool = False,
+        taps: tuple[Tap | None, Tap | None] = (None, None),
     ) -> None:
         self._loop = loop
         self._pipes = pipes
@@ -111,8 +127,8 @@ class Flow:
         self._watched = watched
         self.client = client
         self.target = target
-        self.up = Direction(client, target, meters[0])
-        self.down = Direction(target, client, meters[1])
+        self.up = Direction(client, target, meters[0], taps[0])
+        self.down = Direction(target, client, meters[1], taps[1])
 
     def start(self, first: bytes = b"", *, client_ended: bool = False) -> None:
         """Begin to carry; may end the flow before it returns."""
@@ -185,6 +201,8 @@ class Flow:
                 self._owner.sent(data)
             else:
                 self._owner.received(data)
+        if way.tap is not None:
+            way.tap.saw(data)
         try:
             sent = way.sink.send(data)
         except BlockingIOError:
@@ -199,12 +217,19 @@ class Flow:
             way.pipe = self._pipes.take()
 
     def _splice(self, way: Direction, pipe: Pipe) -> None:
-        source, sink = way.source.fd, way.sink.fd
+        source, sink, tap = way.source.fd, way.sink.fd, way.tap
         if source is None or sink is None:
             return
+        size = pipe.size
+        if tap is not None:
+            if not tap.allows_splice:
+                self._stop_splicing(way, pipe)
+                self._copy(way)
+                return
+            size = min(size, tap.stretch)
         try:
             # The pipe is known to be empty, so EAGAIN can only mean: nothing has come.
-            count = os.splice(source, pipe.write, pipe.size, flags=_SPLICE)
+            count = os.splice(source, pipe.write, size, flags=SPLICE)
         except BlockingIOError:
             return
         except OSError as error:
@@ -216,16 +241,21 @@ class Flow:
         way.count += count
         way.meter.count += count
         way.piped = count
+        if tap is not None:
+            tap.teed(pipe, count)
         self._drain_pipe(way, pipe, sink)
         if count < _LITTLE and not way.piped and way.pipe is not None:
-            self._pipes.give_back(pipe, 0)
-            way.pipe = None
+            self._stop_splicing(way, pipe)
         elif way.piped:
             self._update_both()
 
+    def _stop_splicing(self, way: Direction, pipe: Pipe) -> None:
+        self._pipes.give_back(pipe, way.piped)
+        way.pipe = None
+
     def _drain_pipe(self, way: Direction, pipe: Pipe, sink: int) -> None:
         try:
-            way.piped -= os.splice(pipe.read, sink, way.piped, flags=_SPLICE)
+            way.piped -= os.splice(pipe.read, sink, way.piped, flags=SPLICE)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -256,6 +286,8 @@ class Flow:
         way.eof = True
         if way is self.down and not self._owner.target_ended():
             return
+        if way.tap is not None:
+            way.tap.ended()
         if way.blocked:
             self._update_both()
         else:
@@ -314,6 +346,7 @@ class Flow:
         return (
             self._pipes.splices
             and not self._watched
+            and (way.tap is None or way.tap.allows_splice)
             and isinstance(source, SocketSide)
             and isinstance(sink, SocketSide)
             # Measured: splicing from UNIX to TCP is slower than copying.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.dataplane.connection import Connection
 from ferryman.dataplane.contract import (
+    Client,
     Dial,
     Dialled,
     DialSpec,
@@ -22,10 +23,10 @@ from ferryman.dataplane.contract import (
     Policy,
 )
 from ferryman.dataplane.flow import Meter
-from ferryman.dataplane.sockets import SocketSide
 
 if TYPE_CHECKING:
     from ferryman.dataplane.loop import Loop
+    from ferryman.dataplane.observing import Observer
     from ferryman.dataplane.pipes import Pipes
 
 _numbers = itertools.count(1)
@@ -48,6 +49,7 @@ class Route:
         self.dial = dial
         self.emit = emit
         self.policy = Policy()
+        self.observer: Observer | None = None
         self.meters = (Meter(), Meter())
         self._endpoints: tuple[Endpoint, ...] = ()
         self._active: tuple[Endpoint, ...] = ()
@@ -59,10 +61,13 @@ class Route:
         self._total = 0
         self._failed = 0
 
-    def accept(self, client: SocketSide, peer: str) -> None:
+    def accept(self, client: Client, peer: str) -> None:
         """A new client."""
         self._total += 1
-        connection = Connection(self, client, peer, next(_numbers))
+        number, watch = next(_numbers), None
+        if self.observer is not None and self.policy.observe != "Off":
+            watch = self.observer.watch(number, self.name, peer)
+        connection = Connection(self, client, peer, number, watch)
         self._connections.add(connection)
         connection.seek()
 

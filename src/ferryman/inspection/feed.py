@@ -152,27 +152,31 @@ def encode(record: Record) -> bytes:
 
 
 class Frames:
-    """Cuts bytes, as they come, into records."""
+    """Cuts bytes, as they come, into records. What comes whole is copied once."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # the beginning of a frame
+        self._size = HEADER_SIZE  # how much of it there must be to go on
 
     def receive(self, data: bytes | memoryview) -> Iterator[Record]:
         """The records that are complete now; raises PeerError if this is no feed."""
-        self._buffer += data
-        at = 0
-        try:
-            while len(self._buffer) - at >= HEADER_SIZE:
-                size, kind, way, connection, when = _HEADER.unpack_from(self._buffer, at)
-                if size > FRAME_LIMIT or kind >= len(_KINDS) or way > 1:
-                    raise PeerError("not a feed of observed connections")
-                if len(self._buffer) - at - HEADER_SIZE < size:
-                    break
-                rest = bytes(memoryview(self._buffer)[at + HEADER_SIZE : at + HEADER_SIZE + size])
-                at += HEADER_SIZE + size
-                yield _decode(_KINDS[kind], connection, when, _DIRECTIONS[way], rest)
-        finally:
-            del self._buffer[:at]
+        view = memoryview(data)
+        while self._buffer:
+            missing = max(0, self._size - len(self._buffer))
+            self._buffer += view[:missing]
+            view = view[missing:]
+            if len(self._buffer) < self._size:
+                return
+            self._size = HEADER_SIZE + _size(self._buffer)
+            if len(self._buffer) == self._size:
+                record = _record(memoryview(self._buffer))
+                self._buffer = bytearray()
+                yield record
+        while len(view) >= HEADER_SIZE and len(view) >= (size := HEADER_SIZE + _size(view)):
+            yield _record(view[:size])
+            view = view[size:]
+        self._buffer += view
+        self._size = HEADER_SIZE
 
     @property
     def incomplete(self) -> int:
@@ -203,6 +207,20 @@ def _text(text: str) -> bytes:
 
 def _texts(*texts: str) -> bytes:
     return b"\0".join(_text(text.replace("\0", "")) for text in texts)
+
+
+def _size(frame: bytearray | memoryview) -> int:
+    """How much follows the header that is there."""
+    size, kind, way, _, _ = _HEADER.unpack_from(frame)
+    if size > FRAME_LIMIT or kind >= len(_KINDS) or way > 1:
+        raise PeerError("not a feed of observed connections")
+    return int(size)
+
+
+def _record(frame: memoryview) -> Record:
+    _, kind, way, connection, at = _HEADER.unpack_from(frame)
+    rest = bytes(frame[HEADER_SIZE:])
+    return _decode(_KINDS[kind], connection, at, _DIRECTIONS[way], rest)
 
 
 def _decode(
