@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from ferryman.addresses import TcpAddress, UnixAddress
 from ferryman.errors import FerrymanError
 from ferryman.runtime.tls import TLSSettings
 
 if TYPE_CHECKING:
+    from ferryman.addresses.specs import Spec  # loaded only for addresses as socat writes them
     from ferryman.faults import Fault
     from ferryman.protocols.proxy import Proxy  # loads h11, which only a proxied cluster needs
 
@@ -38,16 +39,18 @@ class PodAddress:
         return f"pod/{self.name}:{self.port}"
 
 
-DialSpec = TcpAddress | UnixAddress | PodAddress
+DialSpec: TypeAlias = "TcpAddress | UnixAddress | PodAddress | Spec"
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
     """Where to listen. ``tag`` tells random ports (port 0) apart: binds of one tag share one
     random port, which stays theirs for as long as they are applied.
+
+    A Spec that does not listen (a program, say) is opened as the one client that will ever come.
     """
 
-    address: TcpAddress | UnixAddress
+    address: TcpAddress | UnixAddress | Spec
     tag: str = ""
 
 
@@ -59,7 +62,7 @@ Listeners = Mapping[Bind, str]
 class Bound:
     """The address is listened on; ``address`` has the real port."""
 
-    address: TcpAddress | UnixAddress
+    address: TcpAddress | UnixAddress | Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,13 @@ class InspectorLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Exhausted:
+    """The listener was for one client, which has come and gone; or none came in time."""
+
+    listener: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """So many events were dropped because nobody took them in time."""
 
@@ -247,6 +257,7 @@ Event = (
     | NeedCredentials
     | Traced
     | InspectorLost
+    | Exhausted
     | Gap
 )
 
@@ -320,6 +331,20 @@ class Side(Protocol):
 
     def abort(self, why: str) -> None:
         """End at once and let the peer see it: an RST, or RST_STREAM. Idempotent."""
+        ...
+
+
+class Client(Side, Protocol):
+    """A side that came to us, as far as it may have to wait for its target unread."""
+
+    def half_closed(self) -> bool:
+        """Whether it will send no more, whatever there still is to be read; False if it cannot
+        be told.
+        """
+        ...
+
+    def departed(self) -> bool:
+        """Whether it has ended its stream (or was reset) and left nothing to be read."""
         ...
 
 
