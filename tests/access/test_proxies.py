@@ -11,6 +11,7 @@ from ferryman.protocols.proxy import Proxy
         ("http://p:3128", Proxy("http", "p", 3128)),
         ("http://p", Proxy("http", "p", 80)),
         ("HTTP://P/", Proxy("http", "p", 80)),
+        ("https://jane:p@p", Proxy("https", "p", 443, "jane", "p")),
         ("socks5://[::1]:9050", Proxy("socks5", "::1", 9050)),
         ("socks5h://p", Proxy("socks5", "p", 1080)),
         ("http://jane:p%40ss@p:1", Proxy("http", "p", 1, "jane", "p@ss")),

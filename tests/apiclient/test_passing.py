@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +18,25 @@ from ferryman.errors import PeerError, Unavailable, UserError
 from ferryman.kube.resources import PODS
 from ferryman.runtime.tls import TLSSettings
 from tests.support import certificates
-from tests.support.proxies import RunningProxy, connect_proxy, socks5_proxy
+from tests.support.proxies import (
+    RunningProxy,
+    connect_proxy,
+    socks5_proxy,
+    tls_proxy,
+    trust_tls_proxies,
+)
 from tests.support.scripted_server import Request, scripted
 
 MakeProxy = Callable[..., AbstractContextManager[RunningProxy]]
 
 POD = {"metadata": {"name": "a", "namespace": "ns"}}
 PROOF = ("jane", "s3cret")
-both = pytest.mark.parametrize("make", [connect_proxy, socks5_proxy])
+both = pytest.mark.parametrize("make", [connect_proxy, tls_proxy, socks5_proxy])
+
+
+@pytest.fixture(autouse=True)
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trust_tls_proxies(tmp_path, monkeypatch)
 
 
 def access(server: str, proxy: str, tls: TLSSettings | None = None) -> Access:
@@ -84,6 +96,17 @@ async def test_a_proxy_that_is_not_there_is_named() -> None:
     async with HttpClient(access("http://cluster.test", url)) as client:
         with pytest.raises(Unavailable, match=r"cannot connect to the proxy http://127.*refused"):
             await client.get(PODS, "a", "ns")
+
+
+async def test_a_proxy_that_nobody_knows_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with tls_proxy() as proxy:
+        tls = TLSSettings()
+        async with HttpClient(access("https://cluster.test", proxy.url, tls)) as client:
+            said = rf"certificate of the proxy {proxy.bare_url} is not trusted: self-signed"
+            with pytest.raises(UserError, match=said):
+                await client.get(PODS, "a", "ns")
+        assert proxy.asked == []
 
 
 async def test_the_server_behind_a_proxy_is_verified() -> None:

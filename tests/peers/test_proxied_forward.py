@@ -13,7 +13,13 @@ import yaml
 
 from tests.support.demo import Demo, running_demo
 from tests.support.forwarding import FERRY, ferry_forward, get, running
-from tests.support.proxies import RunningProxy, connect_proxy, socks5_proxy
+from tests.support.proxies import (
+    RunningProxy,
+    connect_proxy,
+    socks5_proxy,
+    tls_proxy,
+    trust_tls_proxies,
+)
 
 MakeProxy = Callable[..., AbstractContextManager[RunningProxy]]
 NAME = "cluster.test"
@@ -40,10 +46,12 @@ def behind(demo: Demo) -> dict[str, int]:
     return {NAME: urlsplit(demo.server).port or 0}
 
 
-@pytest.mark.parametrize("make", [connect_proxy, socks5_proxy])
+@pytest.mark.parametrize("make", [connect_proxy, tls_proxy, socks5_proxy])
 def test_a_forward_goes_through_the_proxy_of_the_kubeconfig(
-    demo: Demo, tmp_path: Path, make: MakeProxy
+    demo: Demo, tmp_path: Path, make: MakeProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that speaks TLS has a certificate from another authority than the cluster's."""
+    trust_tls_proxies(tmp_path, monkeypatch)
     with make(behind(demo), ("jane", "s3cret")) as proxy:
         kubeconfig = far_kubeconfig(demo, tmp_path, proxy.url)
         with ferry_forward(kubeconfig, "deploy/example-go", ":8000") as program:

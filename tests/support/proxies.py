@@ -1,4 +1,5 @@
-"""Real proxies on loopback, HTTP CONNECT and SOCKS5, each in a thread; for tests of clients.
+"""Real proxies on loopback, HTTP CONNECT (with TLS, too) and SOCKS5, each in a thread; for tests of
+clients.
 
     with connect_proxy({"cluster.test": port}) as proxy:
         ...  # proxy.url, proxy.asked
@@ -14,11 +15,17 @@ import contextlib
 import select
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
+
+import pytest
+
+from tests.support import certificates
 
 
 @dataclass
@@ -28,6 +35,7 @@ class RunningProxy:
     scheme: str
     names: Mapping[str, int]
     proof: tuple[str, str] | None
+    context: ssl.SSLContext | None = None
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -70,8 +78,19 @@ class _Handler(socketserver.BaseRequestHandler):
     def proxy(self) -> RunningProxy:
         return cast(_Server, self.server).proxy
 
+    def setup(self) -> None:
+        if self.proxy.context is not None:
+            self.request = self.proxy.context.wrap_socket(
+                self.sock, server_side=True, do_handshake_on_connect=False
+            )
+
+    def finish(self) -> None:
+        self.sock.close()
+
     def handle(self) -> None:
         with contextlib.suppress(OSError, EOFError):
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.do_handshake()
             far = self.negotiate()
             if far is not None:
                 with far:
@@ -154,7 +173,8 @@ def _carry(near: socket.socket, far: socket.socket) -> None:
     """Until either side ends."""
     other = {near: far, far: near}
     while True:
-        for ready in select.select(list(other), [], [])[0]:
+        decrypted = isinstance(near, ssl.SSLSocket) and near.pending()
+        for ready in [near] if decrypted else select.select(list(other), [], [])[0]:
             data = ready.recv(65536)
             if not data:
                 return
@@ -178,6 +198,21 @@ def connect_proxy(
 ) -> contextlib.AbstractContextManager[RunningProxy]:
     """An HTTP proxy that knows CONNECT only."""
     return _running(_Connect, RunningProxy("http", names or {}, proof))
+
+
+def tls_proxy(
+    names: Mapping[str, int] | None = None, proof: tuple[str, str] | None = None
+) -> contextlib.AbstractContextManager[RunningProxy]:
+    """An HTTP proxy that speaks TLS itself, with the certificate of ``certificates.loopback``."""
+    context = certificates.loopback().server_context()
+    return _running(_Connect, RunningProxy("https", names or {}, proof, context))
+
+
+def trust_tls_proxies(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let this system know who signed their certificate."""
+    roots = folder / "roots.pem"
+    roots.write_bytes(certificates.loopback().certificate)
+    patch.setenv("SSL_CERT_FILE", str(roots))
 
 
 def socks5_proxy(

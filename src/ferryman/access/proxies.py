@@ -16,6 +16,7 @@ from ferryman.protocols.proxy import Proxy, Scheme
 
 _SCHEMES: Mapping[str, tuple[Scheme, int]] = {
     "http": ("http", 80),
+    "https": ("https", 443),
     "socks5": ("socks5", 1080),
     "socks5h": ("socks5", 1080),  # curl's word for: the proxy looks names up. It always does here
 }

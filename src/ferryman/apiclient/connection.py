@@ -15,7 +15,7 @@ import ssl
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ferryman.apiclient.reaching import reach
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
@@ -25,6 +25,9 @@ from ferryman.protocols.proxy import Proxy, passage
 _HIGH_WATER = 1 << 20
 _GONE_AFTER = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A silent peer (network gone, machine asleep) is noticed after half a minute, in a watch too."""
+
+if TYPE_CHECKING:
+    from ferryman.apiclient.passing import Passing
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -212,19 +215,24 @@ async def connect(
     server_name: str,
     timeout: float,
     proxy: Proxy | None = None,
+    proxy_context: ssl.SSLContext | None = None,
 ) -> Connection:
     """Connect to whichever of the host's addresses answers first; TLS if there is a context.
 
     ``server_name`` is the name in the certificate. Through a ``proxy``, it is the proxy that looks
-    the host up. Raises Unavailable; UserError if the server is not to be trusted or the proxy does
-    not let us pass; PeerError if it is no proxy. ``timeout`` in seconds covers all of it.
+    the host up; ``proxy_context`` is for one that speaks TLS itself. Raises Unavailable; UserError
+    if one of them is not to be trusted or the proxy does not let us pass; PeerError if it is no
+    proxy. ``timeout`` in seconds covers all of it.
     """
     server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     first = server if proxy is None else f"the proxy {proxy}"
     try:
         async with asyncio.timeout(timeout):
             if proxy is not None:
-                return await _connect_through(proxy, server, (host, port), context, server_name)
+                passing = await _reach_proxy(proxy, proxy_context, (host, port))
+                connection = Connection(server)
+                await passing.handed_over(connection, context, server_name or host)
+                return connection
             _, connection = await _over(
                 await reach(host, port), lambda: Connection(server), context, server_name or host
             )
@@ -240,20 +248,22 @@ async def connect(
     return connection
 
 
-async def _connect_through(
-    proxy: Proxy,
-    server: str,
-    address: tuple[str, int],
-    context: ssl.SSLContext | None,
-    server_name: str,
-) -> Connection:
+async def _reach_proxy(
+    proxy: Proxy, context: ssl.SSLContext | None, address: tuple[str, int]
+) -> Passing:
+    """A proxy that is about to be asked for the way to an address."""
     from ferryman.apiclient.passing import Passing
 
     way = passage(proxy, *address)
-    _, passing = await _over(await reach(proxy.host, proxy.port), lambda: Passing(way))
-    connection = Connection(server)
-    await passing.handed_over(connection, context, server_name or address[0])
-    return connection
+    sock = await reach(proxy.host, proxy.port)
+    try:
+        _, passing = await _over(sock, lambda: Passing(way), context, proxy.host)
+    except ssl.SSLCertVerificationError as cause:
+        raise UserError(
+            f"the certificate of the proxy {proxy} is not trusted: {cause.verify_message}",
+            "neither the kubeconfig's certificate-authority nor this system knows who signed it",
+        ) from cause
+    return passing
 
 
 async def _over(

@@ -19,7 +19,7 @@ from ferryman.api.status import ApiError, BadRequest, ServiceUnavailable, from_s
 from ferryman.apiclient.connection import Connection, Stale, connect
 from ferryman.errors import FerrymanError, PeerError, Unavailable, UserError
 from ferryman.protocols.http.client import Responded
-from ferryman.runtime.tls import TLSSettings, client_context
+from ferryman.runtime.tls import TLSSettings, client_context, to_proxy
 
 if TYPE_CHECKING:
     import ssl
@@ -114,6 +114,7 @@ class Transport:
         self._trouble = False
         self._tls: TLSSettings | None = None
         self._context: ssl.SSLContext | None = None
+        self._proxy_context: ssl.SSLContext | None = None
 
     def exchange(
         self,
@@ -235,13 +236,17 @@ class Transport:
     async def _connect(self, tls: TLSSettings | None) -> Connection:
         if tls is not None and self._context is None:
             self._context = client_context(tls)
+        proxy = self._access.proxy
+        if proxy is not None and proxy.scheme == "https" and self._proxy_context is None:
+            self._proxy_context = client_context(to_proxy(self._access.tls))
         connection = await connect(
             self._host,
             self._port,
             self._context,
             tls.server_name if tls is not None else "",
             self._timeouts.connect,
-            self._access.proxy,
+            proxy,
+            self._proxy_context,
         )
         self._open.add(connection)
         connection.when_closed(self._open.discard)

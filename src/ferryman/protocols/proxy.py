@@ -1,4 +1,5 @@
-"""The client's way through a proxy, HTTP CONNECT or SOCKS5; sans-IO.
+"""The client's way through a proxy, HTTP CONNECT or SOCKS5; sans-IO. What is ``https`` is CONNECT
+inside a TLS connection to the proxy, which is whose who drives this.
 
 ``passage`` makes the machine for one connection: write what it has to send, feed it what comes,
 until it says that the far end is reached; from then on the connection belongs to what is beyond.
@@ -19,7 +20,7 @@ from ferryman.errors import PeerError, Unavailable, UserError
 from ferryman.protocols.http.client import Switched
 from ferryman.protocols.http.upgrade import Upgrade
 
-Scheme = Literal["http", "socks5"]
+Scheme = Literal["http", "https", "socks5"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def passage(proxy: Proxy, host: str, port: int) -> Passage:
 
     Raises UserError for names that the protocol cannot say.
     """
-    return (_Connect if proxy.scheme == "http" else _Socks5)(proxy, host, port)
+    return (_Socks5 if proxy.scheme == "socks5" else _Connect)(proxy, host, port)
 
 
 class _Connect:

@@ -7,7 +7,7 @@ imported on first use only: a plain relay never needs it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ferryman.errors import UserError
@@ -21,7 +21,8 @@ class TLSSettings:
     """How to speak TLS to a server; all certificates are PEM.
 
     ``server_name`` overrides the name that the certificate is checked against (SNI too).
-    Without ``ca`` the system's roots are trusted; ``insecure`` trusts anybody.
+    Without ``ca`` the system's roots are trusted, and with ``system`` beside it too; ``insecure``
+    trusts anybody.
     """
 
     ca: bytes | None = None
@@ -29,6 +30,18 @@ class TLSSettings:
     key: bytes | None = field(default=None, repr=False)
     server_name: str = ""
     insecure: bool = False
+    system: bool = False
+
+
+def to_proxy(settings: TLSSettings | None) -> TLSSettings:
+    """How to speak TLS to the proxy on the way to a server.
+
+    Whoever the server's settings trust is trusted, as by kubectl, and so are the system's roots:
+    kubectl cannot use a public certificate before a cluster with an authority of its own. Our
+    client certificate is the server's business only.
+    """
+    settings = settings or TLSSettings()
+    return replace(settings, certificate=None, key=None, server_name="", system=True)
 
 
 def client_context(settings: TLSSettings) -> ssl.SSLContext:
@@ -42,6 +55,8 @@ def client_context(settings: TLSSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(
             cadata=settings.ca.decode() if settings.ca is not None else None
         )
+        if settings.system and settings.ca is not None:
+            context.load_default_certs()
     except (ssl.SSLError, UnicodeDecodeError, ValueError) as cause:
         raise UserError(f"the cluster's certificate authority is not usable: {cause}") from cause
     # As kubectl verifies, whatever this Python's defaults are: an intermediate in the kubeconfig is

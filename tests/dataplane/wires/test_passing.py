@@ -1,23 +1,33 @@
 """Wires through real proxies, to a server whose name only the proxy can look up."""
 
+import contextlib
+import hashlib
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ferryman.access.proxies import parse
 from ferryman.dataplane.contract import DialFailure
+from ferryman.runtime.tls import TLSSettings
 from tests.support import portforward_server as pods
-from tests.support.portforward_server import ApiServer
-from tests.support.proxies import RunningProxy, connect_proxy, socks5_proxy
+from tests.support.portforward_server import ApiServer, pattern
+from tests.support.proxies import (
+    RunningProxy,
+    connect_proxy,
+    socks5_proxy,
+    tls_proxy,
+    trust_tls_proxies,
+)
 from tests.support.wires import Bench
 
 MakeProxy = Callable[..., AbstractContextManager[RunningProxy]]
 
-both = pytest.mark.parametrize("make", [connect_proxy, socks5_proxy])
+both = pytest.mark.parametrize("make", [connect_proxy, tls_proxy, socks5_proxy])
 
 
 def through(bench: Bench, server: ApiServer, proxy: str, **more: object) -> None:
@@ -41,8 +51,14 @@ def failure_of(bench: Bench) -> str:
 @pytest.mark.parametrize("proof", [None, ("jane", "s3cret")])
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_wire_goes_through(
-    make: MakeProxy, proof: tuple[str, str] | None, encrypted: bool
+    make: MakeProxy,
+    proof: tuple[str, str] | None,
+    encrypted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not encrypted:  # else the cluster's authority is trusted
+        trust_tls_proxies(tmp_path, monkeypatch)
     with ApiServer(tls=encrypted) as server, make({"cluster.test": server.port}, proof) as proxy:
         bench = Bench()
         through(bench, server, proxy.url)
@@ -54,6 +70,45 @@ def test_a_wire_goes_through(
         finally:
             bench.wires.close()
             bench.loop.close()
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_bulk_goes_through_whole_in_both_directions(
+    bench: Bench, server: ApiServer, outer: bool
+) -> None:
+    """With TLS inside TLS too, where the bytes go through memory."""
+    data = pattern(3_000_000)
+    make = tls_proxy if outer else connect_proxy
+    with make({"cluster.test": server.port}) as proxy:
+        through(bench, server, proxy.url)
+        up = bench.connect(pods.DIGEST)
+        left = memoryview(data)
+
+        def send() -> bool:
+            nonlocal left
+            assert up.side is not None
+            with contextlib.suppress(BlockingIOError):
+                left = left[up.side.send(left[:100_000]) :]
+            return not left
+
+        bench.until(send)
+        assert up.side is not None
+        up.side.shutdown()
+        bench.until(lambda: up.over)
+        assert up.data.decode() == f"{len(data)} {hashlib.sha256(data).hexdigest()}"
+        down = bench.dial(pods.FLOOD, say=b"3000000")
+        bench.until(lambda: down.over)
+        assert bytes(down.data) == pattern(3_000_000, 7)
+        bench.wires.close()
+
+
+def test_a_tls_proxy_that_nobody_knows_is_not_trusted(bench: Bench, server: ApiServer) -> None:
+    with tls_proxy({"cluster.test": server.port}) as proxy:
+        settings = replace(server.settings(), tls=TLSSettings(), host="cluster.test")
+        bench.wires.cluster(replace(settings, proxy=parse(proxy.url, "the test")))
+        message = failure_of(bench)
+        assert message.startswith(f"the proxy {proxy.bare_url}: its certificate is not trusted")
+        assert proxy.asked == []
 
 
 @both

@@ -1,4 +1,4 @@
-"""A connection to a cluster's API server in the making: TCP, through the proxy if there is one, TLS.
+"""A connection to a cluster's API server in the making: TCP, a proxy if there is one, TLS.
 
 ``link`` has the settings and TLS clients; ``dialling`` connects, ``passing`` asks the proxy.
 ``handshake`` upgrades what comes out.

@@ -8,6 +8,7 @@ what the outer connection decrypts is the inner one's ciphertext. ``tls`` has th
 from __future__ import annotations
 
 import ssl
+from typing import cast
 
 from ferryman.dataplane.contract import READ, WRITE
 from ferryman.dataplane.wires.transport import Transport
@@ -64,7 +65,7 @@ class NestedTLS:
     def recv_into(self, buffer: memoryview) -> int | None:
         while True:
             try:
-                count = self._inner.read(len(buffer), buffer)
+                count = cast(int, self._inner.read(len(buffer), buffer))  # typeshed says bytes
             except ssl.SSLWantReadError:
                 if not self._fill():
                     self._more = False

@@ -1,7 +1,7 @@
 """The network below a wire: a connected socket, plain here, TLS in ``tls``; never blocks.
 
-``connecting`` makes them, ``handshake`` and ``wire`` read and write. Only ``tls`` imports ssl, and only
-the first TLS wire imports ``tls``.
+``connecting`` makes them, ``handshake`` and ``wire`` read and write. Only ``tls`` imports ssl, and
+only the first TLS wire imports ``tls``.
 """
 
 from __future__ import annotations
