@@ -24,6 +24,8 @@ RECORDS: list[feed.Record] = [
 class Lines:
     """An exporter of a line per record, and an end that is to be overwritten."""
 
+    raw = True
+    exchanges = False
     tail = b"END"
 
     def begin(self) -> bytes:

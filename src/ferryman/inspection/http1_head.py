@@ -95,6 +95,8 @@ def request_facts(head: Head) -> dict[str, str | int]:
     facts: dict[str, str | int] = {"method": method, "path": title(path), "host": title(host)}
     if mark:
         facts["query"] = title(query)
+    if target != f"{facts['path']}{mark}{facts.get('query', '')}":
+        facts["target"] = target  # who says it again needs all of it
     return _with_type(facts, head)
 
 

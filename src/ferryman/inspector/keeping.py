@@ -19,11 +19,14 @@ _BATCH = 256 << 10
 
 
 class Keeping:
-    """One file. ``error`` says why nothing more is written, or is empty."""
+    """One file. ``error`` says why nothing more is written, or is empty; ``raw`` and ``exchanges``
+    whether it wants all bytes, and exchanges.
+    """
 
     def __init__(self, path: str, descriptor: int, exporter: Exporter) -> None:
         self.path = path
         self.error = ""
+        self.raw, self.exchanges = exporter.raw, exporter.exchanges
         self._descriptor = descriptor
         self._exporter = exporter
         self._end = 0

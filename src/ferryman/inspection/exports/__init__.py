@@ -18,6 +18,10 @@ class Exporter(Protocol):
     at any time.
     """
 
+    raw: bool
+    """Whether it wants the bytes of all connections."""
+    exchanges: bool
+    """Whether it wants exchanges."""
     tail: bytes
 
     def begin(self) -> bytes:

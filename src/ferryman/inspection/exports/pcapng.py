@@ -49,6 +49,8 @@ class _Connection:
 class Pcapng:
     """Writes such a file: an Exporter."""
 
+    raw = True
+    exchanges = False
     tail = b""
 
     def __init__(self, version: str) -> None:

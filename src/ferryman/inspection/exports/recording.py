@@ -34,6 +34,8 @@ class Header:
 class Recording:
     """Writes such a file: an Exporter."""
 
+    raw = True
+    exchanges = False
     tail = b""
 
     def __init__(self, header: Header) -> None:
@@ -92,8 +94,7 @@ class Reader:
         such file, or one of a later version.
         """
         if self.header is None:
-            self._line += data
-            data = self._first_line()
+            data = self._first_line(data)
             if self.header is None:
                 return
         if self.damage:
@@ -108,28 +109,27 @@ class Reader:
     def finish(self) -> None:
         """The file ends here: ``damage`` says if that was early; raises UserError if foreign."""
         if self.header is None:
-            raise _foreign(bytes(self._line))
+            raise _foreign() if self._line else _foreign("this file is empty")
         left = self._frames.incomplete
         if left and not self.damage:
             self.damage = (
                 f"it was cut short after {self._whole} records ({left} bytes are no whole one)"
             )
 
-    def _first_line(self) -> bytes:
-        """Take the first line off what has come; returns what follows it."""
-        line, newline, rest = self._line.partition(b"\n")
-        if not MAGIC.startswith(line[: len(MAGIC)]) or len(line) > _LINE_LIMIT:
-            raise _foreign(bytes(line))
+    def _first_line(self, data: bytes) -> bytes:
+        """Take the first line off what comes; returns what follows it."""
+        before, newline, rest = data.partition(b"\n")
+        self._line += before
+        if not MAGIC.startswith(self._line[: len(MAGIC)]) or len(self._line) > _LINE_LIMIT:
+            raise _foreign()
         if newline:
-            self.header = _header(bytes(line))
-            self._line.clear()
-            return bytes(rest)
-        return b""
+            self.header = _header(bytes(self._line))
+        return rest
 
 
 def _header(line: bytes) -> Header:
     if not line.startswith(MAGIC):
-        raise _foreign(line)
+        raise _foreign()
     version, _, said = line[len(MAGIC) :].partition(b" ")
     if version.isdigit() and int(version[:9]) > VERSION:
         raise UserError(
@@ -148,9 +148,5 @@ def _header(line: bytes) -> Header:
         raise UserError("this recording's first line is damaged") from error
 
 
-def _foreign(line: bytes) -> UserError:
-    empty = "an empty file is no recording of ferry's"
-    return UserError(
-        "this is no recording of ferry's" if line else empty,
-        "ferry show reads what `-w FILE.ferry` and `-w FILE.har` wrote",
-    )
+def _foreign(said: str = "this is no recording of ferry's") -> UserError:
+    return UserError(said, "ferry show reads what `-w FILE.ferry` and `-w FILE.har` wrote")
