@@ -80,3 +80,10 @@ class Undecoded:
 
 
 Event = Recognised | MessageBegan | MessageData | MessageEnded | Undecoded
+
+
+def is_opaque(event: Event) -> bool:
+    """Whether the connection is bytes from here on."""
+    return isinstance(event, Undecoded) or (
+        isinstance(event, Recognised) and event.protocol == "opaque"
+    )

@@ -5,7 +5,7 @@ Decoders say where secrets are (``Span``s, overwritten in raw bytes by ``session
 masks what looks like a secret in a head, however the bytes are cut.
 
 Of a query string, and of every other value that holds a URL, the parameters named below are
-secrets, too, and so is ``user:password@``: tokens are handed round in redirects and log-in links.
+secrets, too, and so is a ``user:password@``'s password: tokens are handed round in redirects and log-in links.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PARAMETERS = (
 )
 _IN_TEXT = re.compile(
     rf"(?:^|[?&;#\s\"'<,])(?i:{_PARAMETERS})=([^&;#\s\"'<>,]+)"
-    r"|://([^/\s@:?#]{0,256}:[^/\s@?#]{1,1024})@"
+    r"|://[^/\s@:?#]{0,256}:([^/\s@?#]{1,1024})@"
     r"|(?i:base64url\.bearer\.authorization\.k8s\.io\.)([^\s,]+)"
 )
 _SCHEME = re.compile(r"(?i:Basic|Bearer|Digest|Negotiate|NTLM|Token|AWS4-HMAC-SHA256) +(?=\S)")

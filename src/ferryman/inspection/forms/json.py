@@ -27,7 +27,7 @@ from typing import Any
 
 from ferryman.inspection import bodies, feed
 from ferryman.inspection.assembly import Assembly
-from ferryman.inspection.events import Recognised, Undecoded
+from ferryman.inspection.events import Recognised, Undecoded, is_opaque
 from ferryman.inspection.exchanges import Exchange, Message
 from ferryman.inspection.forms import Options
 from ferryman.inspection.session import Decoded, Seen
@@ -48,11 +48,13 @@ class Json:
         self._connections = options.connections
         self.body_limit = options.max_body if options.verbose else 0
         self._assembly = Assembly(self.body_limit)
+        self._opaque: set[int] = set()
         self._at = 0
 
     def write(self, seen: Seen) -> bytes:
         """The lines for it and for the exchanges that it finishes."""
         self._at = seen.at
+        self._follow(seen)
         out = [_line(exchange_object(it, self._verbose)) for it in self._assembly.receive(seen)]
         if (said := self._own(seen)) is not None:
             kind, more = said
@@ -64,6 +66,13 @@ class Json:
         """The exchanges that are not finished."""
         rest = self._assembly.finish(self._at)
         return b"".join(_line(exchange_object(exchange, self._verbose)) for exchange in rest)
+
+    def _follow(self, seen: Seen) -> None:
+        """Whose bytes are to be shown: others may want those of all connections."""
+        if isinstance(seen, feed.Closed):
+            self._opaque.discard(seen.connection)
+        elif isinstance(seen, Decoded) and is_opaque(seen.event):
+            self._opaque.add(seen.connection)
 
     def _own(self, seen: Seen) -> tuple[str, dict[str, Any]] | None:
         match seen:
@@ -77,7 +86,7 @@ class Json:
                 return "missed", {"direction": seen.direction, "count": seen.count}
             case feed.Noted():
                 return "note", {"text": seen.text}
-            case feed.Chunk():
+            case feed.Chunk() if self._verbose and seen.connection in self._opaque:
                 return "bytes", {"direction": seen.direction, **_data("data", seen.data)}
             case Decoded(event=Recognised() as event) if self._connections or event.facts:
                 return "protocol", {"protocol": event.protocol, **event.facts}
@@ -139,4 +148,5 @@ def _data(name: str, data: bytes) -> dict[str, str]:
 
 
 def _line(said: dict[str, Any]) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps(said, separators=(",", ":"))
+    return text.replace("\x7f", "\\u007f").encode() + b"\n"

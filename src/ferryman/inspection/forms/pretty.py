@@ -26,6 +26,7 @@ from ferryman.inspection.events import (
     MessageEnded,
     Recognised,
     Undecoded,
+    is_opaque,
 )
 from ferryman.inspection.feed import UP, Direction
 from ferryman.inspection.forms import Options, words
@@ -96,7 +97,7 @@ class Pretty:
         elif isinstance(seen, Decoded):
             connection = self._connections.setdefault(seen.connection, _Connection())
             event = seen.event
-            connection.opaque = isinstance(event, Undecoded) or event == Recognised("opaque")
+            connection.opaque = is_opaque(event)
         if not isinstance(seen, feed.Ended | feed.Skipped):
             self._last = None
 

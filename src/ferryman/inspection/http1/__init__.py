@@ -1,6 +1,6 @@
 """HTTP/1.1, decoded as it passes by; pure.
 
-Each direction is a small machine that cuts the stream into heads (read by ``http1_head``), bodies
+Each direction is a small machine that cuts the stream into heads (read by ``head``), bodies
 and chunks; requests wait in a queue for their answers. It is our own and not httptools: that has
 no offsets (secrets are masked in the raw bytes, too), cannot be told that bytes were left out, and
 does not know that the answer to HEAD has no body. Bodies are sliced, never scanned.
@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from ferryman.inspection import http1_head as heads
+from ferryman.inspection.http1 import head as heads
 from ferryman.inspection.decoder import FOREVER, Span, Start, Switch, Undecodable
 from ferryman.inspection.events import (
     Event,
