@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ferryman.errors import UserError
+from ferryman.inspection.bodies import field
 from ferryman.inspection.events import Facts, Fields
 from ferryman.inspection.exchanges import Exchange, Message
 from ferryman.inspection.titles import title as one_line
@@ -79,7 +80,8 @@ def _request(said: Mapping[str, Any], marks: Mapping[str, Any], began: int, ende
     body = _body(posted, "_encoding")
     facts: dict[str, str | int] = {"method": method, "path": path, "host": split.netloc}
     facts |= {"query": split.query} if split.query else {}
-    facts |= {"type": kind} if (kind := _media_type(_text(posted, "mimeType"))) else {}
+    if kind := _media_type(field(fields, "content-type") or _text(posted, "mimeType")):
+        facts["type"] = kind
     title = _text(marks, "title") or f"{method} {target}"
     return _message(title, fields, facts, body, marks, began, ended)
 
@@ -177,7 +179,7 @@ def _uncoded(fields: Fields, marks: Mapping[str, Any]) -> Fields:
     """The headers without one that is not true of the body any more."""
     if marks.get("coded") is True:
         return fields
-    return tuple(field for field in fields if field[0].lower() != "content-encoding")
+    return tuple((name, value) for name, value in fields if name.lower() != "content-encoding")
 
 
 def _began(entry: Mapping[str, Any]) -> int:
