@@ -22,6 +22,9 @@ RECORDED = {
     "redis_resp2": "redis",
     "redis_resp3": "redis",
     "redis_inline": "redis",
+    "h2_curl": "h2",
+    "h2_push": "h2",
+    "grpc": "h2",
 }
 SECRETS = (b"hunter2", b"s3cret", b"wr0ng")
 by_name = pytest.mark.parametrize("name", RECORDED)
