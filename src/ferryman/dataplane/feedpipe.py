@@ -1,15 +1,14 @@
 """The bounded way to the inspector: frames into a pipe, which traffic never waits for.
 
 Small frames are gathered for a moment and written together; large ones go at once. What the pipe
-does not take is kept, up to a limit; bytes that are being spliced get here by tee(2) and are not
-copied at all as long as the inspector keeps up. ``observing`` decides what is told, and counts
-what finds no room.
+does not take is kept, up to a limit. Bytes that are being spliced are duplicated by tee(2) into
+pipes of our own, which keep them until the inspector takes them: they are not copied, and leave in
+larger pieces than memory does. ``observing`` decides what is told, and counts what finds no room.
 """
 
 from __future__ import annotations
 
 import fcntl
-import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,8 +22,24 @@ LIMIT = 8 << 20
 """Bytes kept in memory for an inspector that does not take them."""
 GATHER = 0.002
 """Seconds for which small frames wait for company: every write wakes the inspector."""
+SIDES = 8
+"""Pipes for what is teed; each takes one splice's bytes, at most 1 MiB."""
 _LARGE = 32 * 1024
 _AT_ONCE = 64  # buffers in one writev; IOV_MAX is 1024, but a batch is larger than the pipe sooner
+
+
+class Teed:
+    """So many bytes in a pipe of ours."""
+
+    __slots__ = ("left", "pipe", "size")
+
+    def __init__(self, pipe: Pipe, size: int) -> None:
+        self.pipe = pipe
+        self.size = self.left = size
+
+
+Part = bytes | memoryview | Teed
+"""A frame, the rest of one, or a chunk's bytes; its header goes before them."""
 
 
 class FeedPipe:
@@ -40,10 +55,10 @@ class FeedPipe:
         self._lost = lost
         self._fd: int | None = None
         self._over = False
-        self._frames: deque[bytes | memoryview | None] = deque()  # None: what is in the side pipe
-        self._size = 0
-        self._side: Pipe | None = None
-        self._teed = 0
+        self._parts: deque[Part] = deque()
+        self._size = 0  # of those in memory
+        self._spare: list[Pipe] = []
+        self._sides = 0
         self._timer: Timer | None = None
         self._stuck = False
         self._drained: Callable[[], None] | None = None
@@ -51,7 +66,7 @@ class FeedPipe:
     @property
     def empty(self) -> bool:
         """Whether the inspector has, or will never get, everything."""
-        return not self._frames
+        return not self._parts
 
     def fits(self, size: int) -> bool:
         """Whether there is room for a chunk."""
@@ -59,18 +74,13 @@ class FeedPipe:
             self._write()
         return self._size + size <= LIMIT and not self._over
 
-    @functools.cached_property
     def tees(self) -> bool:
-        """Whether bytes can be taken out of a pipe of full size."""
-        try:
-            side = Pipe()
-        except OSError:
-            return False
-        if side.size < SIZE or self._over:
-            side.close()
-            return False
-        self._side = side
-        return True
+        """Whether the bytes of a pipe could be taken out of it now; else they have to be read."""
+        if not self._spare:
+            side = self._side()
+            if side is not None:
+                self._spare.append(side)
+        return bool(self._spare)
 
     def add(self, frame: bytes) -> None:
         """A frame that must not be missed; whoever has many of them asks ``fits`` for the first."""
@@ -85,30 +95,27 @@ class FeedPipe:
             return
         self._write()
         written = 0
-        if self._fd is not None and not self._frames:
+        if self._fd is not None and not self._parts:
             written = self._written([header, data])
         if not self._over and written < len(header) + len(data):
             self._append(b"".join((header, data))[written:])
             self._flush_soon()
 
-    def add_teed(self, source: Pipe, count: int) -> int:
-        """Take a copy of a pipe's first bytes, which are the next frame's; says how many.
+    def tee(self, source: Pipe, count: int) -> Teed | None:
+        """Duplicate a pipe's first bytes, if ``tees`` holds; ``add_teed`` must follow."""
+        if not self._spare:
+            return None
+        side = self._spare.pop()
+        size = tee(source, side, count)
+        if not size:
+            self._spare.append(side)
+            return None
+        return Teed(side, size)
 
-        ``tell_teed`` must follow, with the frame's header.
-        """
-        if self._teed:
-            self._write()
-            if self._teed and not self._spill():
-                return 0
-        if self._over or not self.tees or self._side is None:
-            return 0
-        self._teed = tee(source, self._side, count)
-        return self._teed
-
-    def tell_teed(self, header: bytes) -> None:
-        """The header of what ``add_teed`` took."""
+    def add_teed(self, header: bytes, teed: Teed) -> None:
+        """What ``tee`` took, and its header."""
         self._append(header)
-        self._frames.append(None)
+        self._parts.append(teed)
         self._write()
         if self._fd is None:
             self._flush_soon()
@@ -120,20 +127,20 @@ class FeedPipe:
     def close(self) -> None:
         """Drop what is left and close the pipe."""
         self._over = True
-        self._frames.clear()
-        self._size = self._teed = 0
         if self._timer is not None:
             self._timer.cancel()
-        if self._side is not None:
-            self._side.close()
-            self._side = None
+        self._spare += [part.pipe for part in self._parts if isinstance(part, Teed)]
+        self._parts.clear()
+        self._size = 0
+        while self._spare:
+            self._spare.pop().close()
         if self._fd is not None:
             self._loop.remove(self._fd)
             os.close(self._fd)
             self._fd = None
 
     def _append(self, frame: bytes) -> None:
-        self._frames.append(frame)
+        self._parts.append(frame)
         self._size += len(frame)
 
     def _flush_soon(self) -> None:
@@ -171,22 +178,23 @@ class FeedPipe:
             self._push()
 
     def _push(self) -> None:
-        fd, frames = self._fd, self._frames
+        fd, parts = self._fd, self._parts
         if fd is None:
             return
         stuck = False
-        while frames and not stuck and not self._over:
-            if frames[0] is None:
-                stuck = not self._write_teed(fd)
+        while parts and not stuck and not self._over:
+            first = parts[0]
+            if isinstance(first, Teed):
+                stuck = not self._write_teed(fd, first)
                 continue
-            batch = _until_teed(frames)
+            batch = _in_memory(parts)
             written = self._written(batch)
             stuck = written < sum(map(len, batch))
             self._forget(written)
         if stuck != self._stuck and not self._over:
             self._stuck = stuck
             self._loop.modify(fd, WRITE if stuck else 0)
-        if not frames and self._drained is not None:
+        if not parts and self._drained is not None:
             self._drained()
 
     def _written(self, batch: list[bytes | memoryview]) -> int:
@@ -200,43 +208,44 @@ class FeedPipe:
             self._fail(error.strerror or str(error))
             return 0
 
-    def _write_teed(self, fd: int) -> bool:
-        side = self._side
-        if side is None:
-            return False
+    def _write_teed(self, fd: int, teed: Teed) -> bool:
+        """True once it is all written."""
         try:
-            self._teed -= os.splice(side.read, fd, self._teed, flags=SPLICE)
+            teed.left -= os.splice(teed.pipe.read, fd, teed.left, flags=SPLICE)
         except BlockingIOError:
             return False
         except OSError as error:
             self._fail(error.strerror or str(error))
             return False
-        if not self._teed:
-            self._frames.popleft()
-        return not self._teed
+        if not teed.left:
+            self._parts.popleft()
+            self._spare.append(teed.pipe)
+        return not teed.left
 
     def _forget(self, written: int) -> None:
+        """So much of what is in memory has been written."""
         self._size -= written
-        frames = self._frames
-        while written and frames:
-            first = frames[0]
-            if first is None or written < len(first):
-                if first is not None:
-                    frames[0] = memoryview(first)[written:]
+        parts = self._parts
+        while written and parts and not isinstance(first := parts[0], Teed):
+            if written < len(first):
+                parts[0] = memoryview(first)[written:]
                 return
             written -= len(first)
-            frames.popleft()
+            parts.popleft()
 
-    def _spill(self) -> bool:
-        """Empty the side pipe into memory, if there is room."""
-        if self._side is None or not self.fits(self._teed):
-            return False
-        place = self._frames.index(None)
-        data = os.read(self._side.read, self._teed)
-        self._frames[place] = data
-        self._size += len(data)
-        self._teed = 0
-        return True
+    def _side(self) -> Pipe | None:
+        """Another pipe of our own, as large as those that are teed from."""
+        if self._over or self._sides == SIDES:
+            return None
+        try:
+            pipe = Pipe()
+        except OSError:
+            return None
+        if pipe.size < SIZE:
+            pipe.close()
+            return None
+        self._sides += 1
+        return pipe
 
     def _fail(self, why: str) -> None:
         if not self._over:
@@ -244,11 +253,11 @@ class FeedPipe:
             self._lost(why)
 
 
-def _until_teed(frames: Iterable[bytes | memoryview | None]) -> list[bytes | memoryview]:
-    """The next frames that are in memory, as many as are written at once."""
+def _in_memory(parts: Iterable[Part]) -> list[bytes | memoryview]:
+    """The first ones up to what is teed, as many as are written at once."""
     batch: list[bytes | memoryview] = []
-    for frame in islice(frames, _AT_ONCE):
-        if frame is None:
+    for part in islice(parts, _AT_ONCE):
+        if isinstance(part, Teed):
             break
-        batch.append(frame)
+        batch.append(part)
     return batch

@@ -220,7 +220,7 @@ class Tap:
     @property
     def allows_splice(self) -> bool:
         """Whether bytes may pass outside of the process: nobody needs them, or tee copies them."""
-        return self._until > self.offset or self._observer.pipe.tees
+        return self._until > self.offset or self._observer.pipe.tees()
 
     def saw(self, data: memoryview) -> None:
         """These bytes were read, to be carried."""
@@ -247,14 +247,14 @@ class Tap:
             self._skip(count)
             return
         self.offset += count
-        feeding = self._observer.pipe
-        copied = feeding.add_teed(pipe, count)
-        if copied:
+        teed = self._observer.pipe.tee(pipe, count)
+        if teed is not None:
             if self._missed:
                 self.tell_holes()
-            feeding.tell_teed(self._header(copied))
-        if copied < count:
-            self._miss(count - copied)
+            self._observer.pipe.add_teed(self._header(teed.size), teed)
+            count -= teed.size
+        if count:
+            self._miss(count)
 
     def ended(self) -> None:
         """The direction came to its end."""
