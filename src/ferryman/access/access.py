@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from ferryman.access.credentials import Credentials
 from ferryman.protocols.proxy import Proxy
 from ferryman.runtime.tls import TLSSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """All that is needed to speak to one cluster.
 
     ``server`` is a URL without a trailing slash; ``tls`` is None for plain http. With a ``proxy``,

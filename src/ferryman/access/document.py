@@ -12,8 +12,9 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ferryman.api.status import BadRequest
 from ferryman.errors import UserError
@@ -27,8 +28,7 @@ class Numeral(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A named cluster, user or context, and the file that it comes from."""
 
     value: Mapping[str, Any]

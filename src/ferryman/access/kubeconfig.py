@@ -13,8 +13,9 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ferryman.access import in_cluster, proxies
 from ferryman.access.access import Access
@@ -35,8 +36,7 @@ from ferryman.runtime.tls import TLSSettings
 __all__ = ["Access", "context_names", "files", "load"]
 
 
-@dataclass(slots=True)
-class _Config:
+class _Config(Struct):
     """All files merged."""
 
     files: tuple[str, ...]

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from msgspec import Struct
+
 from ferryman.api.resource import Object, Resource
 from ferryman.api.selectors import ALL, Selector
 
@@ -18,8 +20,7 @@ Propagation = Literal["Background", "Foreground", "Orphan"]
 Subresource = Literal["", "status", "scale"]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectList:
+class ObjectList(Struct, frozen=True):
     """One page of a list; ``continue_token`` is empty on the last."""
 
     items: tuple[Object, ...]
@@ -28,25 +29,21 @@ class ObjectList:
     remaining: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(Struct, frozen=True):
     object: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Modified:
+class Modified(Struct, frozen=True):
     object: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(Struct, frozen=True):
     """The object is gone, or no longer matches the selector; its last state."""
 
     object: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Bookmark:
+class Bookmark(Struct, frozen=True):
     """Everything up to this version has been said; ``initial_end`` ends the initial events."""
 
     resource_version: str

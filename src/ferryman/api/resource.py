@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 Object = dict[str, Any]
 """An object as JSON has it. What a client or a store hands out is the caller's own copy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """A kind's coordinates, such as ("apps", "v1", "deployments", "Deployment", True).
 
     ``group`` is empty for Kubernetes' core kinds.
@@ -39,8 +39,7 @@ class Resource:
         return self.full_name
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Name:
+class Name(Struct, frozen=True, order=True):
     """Which object of a kind; ``namespace`` is empty for cluster-scoped kinds."""
 
     name: str

@@ -8,17 +8,17 @@ server-side apply come from the schema's ``x-kubernetes-*`` extensions, so they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from ferryman.api.resource import Object, Resource
 from ferryman.api.status import Cause
 from ferryman.errors import UserError
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of ``kubectl get``: ``cell`` gets the object and the time, and returns the text.
 
     ``wide`` columns show with ``-o wide`` only. ``kind`` is the OpenAPI type.
@@ -39,8 +39,7 @@ def _no_cause(_: Object) -> Iterable[Cause]:
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """One kind: its names, its rules, how it is shown.
 
     ``default`` fills in, in place, what a new or changed object leaves out; ``validate`` yields

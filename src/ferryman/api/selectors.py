@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ferryman.api.resource import Object
 from ferryman.errors import UserError
@@ -27,8 +28,7 @@ _TERM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One term of a selector."""
 
     key: str
@@ -62,8 +62,7 @@ class Requirement:
                 return f"{self.key} {self.operator} ({','.join(self.values)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """Which objects: all of the label terms and all of the field terms. Empty selects all."""
 
     labels: tuple[Requirement, ...] = ()

@@ -6,15 +6,15 @@ Source of reasons and codes: Kubernetes API conventions, ``metav1.Status``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from ferryman.api.resource import Resource
 from ferryman.errors import Conflict, FerrymanError, Unavailable, UserError
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One thing that is wrong with an object, at one field (``spec.ports[0].name``)."""
 
     field: str

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ferryman.api.codec import from_json
 from ferryman.api.status import ApiError, BadRequest, ServiceUnavailable, from_status
@@ -32,8 +33,7 @@ _LARGEST_ANSWER = 256 << 20
 _LARGEST_ERROR = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """In seconds. ``quiet`` is how long an answer may pause, its head included.
 
     Connections that were idle for longer than ``idle`` are not used again: a middlebox may have

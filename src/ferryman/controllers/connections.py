@@ -6,16 +6,16 @@ objects name it. An empty context is the kubeconfig's current one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ferryman.api.client import ObjectClient
 from ferryman.apiclient.sharing import SharedInformers
 from ferryman.kube.kinds import Kinds, ReadRaw
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """A context that was read: nothing is asked of its cluster before somebody uses it.
 
     ``cluster`` and ``config_path`` are the kubeconfig's words; ``get_raw`` gives the body at a

@@ -7,7 +7,8 @@ An event that cannot be written is no reason for its subject to fail.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api.client import ObjectClient
 from ferryman.api.conditions import rfc3339
@@ -21,8 +22,7 @@ MOST_EVENTS = 500
 _Key = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class _Recorded:
+class _Recorded(Struct):
     name: str
     namespace: str
     count: int = 1

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ferryman.access.credentials import CredentialFailed
 from ferryman.access.kubeconfig import Access
@@ -61,8 +62,7 @@ _AWAITED = ("TargetNotFound", "ClusterUnreachable")
 """What ``--wait`` waits for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What to forward: ``ports`` are pairs of local and remote.
 
     Local 0 is a random port; None is the number behind the remote name. ``hold`` is a duration.

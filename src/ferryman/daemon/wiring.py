@@ -11,7 +11,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.access.kubeconfig import Access
 from ferryman.api.client import ObjectClient
@@ -21,7 +22,8 @@ from ferryman.api.scheme import Scheme
 from ferryman.apiclient.http_client import HttpClient
 from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.recording import Recorder
-from ferryman.controllers.relay.reconciler import Cluster, RelayController
+from ferryman.controllers.relay.reconciler import RelayController
+from ferryman.controllers.relay.targets import Cluster
 from ferryman.daemon import clockjumps
 from ferryman.daemon.credentials import CredentialKeeper
 from ferryman.dataplane.contract import ClusterReached, Event, NeedCredentials, WireLost
@@ -32,8 +34,7 @@ from ferryman.runtime.tasks import Tasks
 from ferryman.store.memory import MemoryStore
 
 
-@dataclass(frozen=True, slots=True)
-class InProcess:
+class InProcess(Struct, frozen=True):
     """The parts that a verb speaks to."""
 
     relays: ObjectClient

@@ -7,7 +7,9 @@ becomes no endpoint is listed too, with the reason, because status has to say it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ferryman.api.resource import Object
 from ferryman.dataplane.contract import Endpoint, PodAddress
@@ -24,8 +26,7 @@ from ferryman.kube.targets import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One pod of the target as status shows it; ``port`` is 0 if it could not be resolved."""
 
     pod: str
@@ -35,8 +36,7 @@ class Place:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """Where one port of a target leads now; both in order of choice, the best first.
 
     ``endpoints`` are for the data plane: pods that may be dialled are Active, those going away

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ferryman.api.codec import from_json
 from ferryman.api.resource import Object, Resource
@@ -32,8 +33,7 @@ _AGAIN = 5.0
 _MOST = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
+class _Served(Struct, frozen=True):
     resource: Resource
     names: frozenset[str]
     """All that it is called, in lower case, without its group."""

@@ -9,16 +9,17 @@ oldest to the newest: right for one connection, wrong for a forward that outlive
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ferryman.api.resource import Object
 
 State = Literal["Active", "Unready", "Draining"]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A pod, whether it may get connections (Active), and why, in words for a person."""
 
     pod: Object

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ferryman.api.status import Forbidden
 from ferryman.errors import UserError
@@ -21,8 +23,7 @@ _REFUSED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What somebody wants to do; ``resource`` may carry a subresource: ``pods/portforward``.
 
     An empty namespace means the whole cluster.

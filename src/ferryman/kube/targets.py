@@ -12,8 +12,9 @@ so that what people search for is found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from ferryman.api.resource import Object, Resource
 from ferryman.api.selectors import ALL, Requirement, Selector, from_label_selector, parse_labels
@@ -25,8 +26,7 @@ Belonging = Literal["Itself", "Labels", "ReplicaSets", "Owner", "Ancestor"]
 labels if it has them itself; by the owners of their owners."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     resource: Resource
     short: str
     belonging: Belonging
@@ -48,8 +48,7 @@ KINDS = tuple(_KINDS)
 _HEADLESS = "None"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(Struct, frozen=True, order=True):
     """Something in a cluster that has pods: an object of a kind, or whatever a selector selects.
 
     ``kind`` is one of ``KINDS``, or as a person calls it: then the cluster has to be asked.
@@ -79,8 +78,7 @@ class Target:
         return known.belonging if known is not None else "Ancestor"
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(Struct, frozen=True):
     """What else decides which pods belong to a target; see ``looks_at``."""
 
     slices: tuple[Object, ...] = ()

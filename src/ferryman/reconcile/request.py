@@ -5,15 +5,15 @@ any number of events fold into one request, and the present state decides.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api.resource import Name
 
 Request = Name
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """How a reconciliation ended well; ``requeue_after`` (seconds) asks for another look."""
 
     requeue_after: float | None = None

@@ -8,9 +8,10 @@ is never touched. ``deletion`` decides about deletes, ``patches`` turn patches i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from ferryman.api import codec
 from ferryman.api.resource import Object
@@ -29,8 +30,7 @@ _MOST_CAUSES = 100
 """Enough for any person; an answer must not grow with what a hostile client sends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """What a new object gets from the world: a uid, the time (RFC 3339), a random suffix."""
 
     uid: str

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api.resource import Name, Object
 from ferryman.api.status import Expired
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One write; ``old`` is None for a creation, ``new`` for a deletion. Never mutated."""
 
     version: int

@@ -8,7 +8,8 @@ the owners; ``plan`` makes the status of what is found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api import codec
 from ferryman.api.kinds.kubernetesdiscovery import KubernetesDiscoverySpec, LabelSelector
@@ -16,8 +17,7 @@ from ferryman.api.resource import Object
 from ferryman.api.selectors import Selector, from_label_selector
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestor:
+class Ancestor(Struct, frozen=True):
     """A pod itself or one of its owners, as far as membership goes."""
 
     uid: str
@@ -28,8 +28,7 @@ Trees = Mapping[str, tuple[Ancestor, ...]]
 """The owners of pods by the pods' uids, the nearest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A pod that was found; without an ancestor's uid only a selector found it."""
 
     pod: Object

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api.client import Bookmark, Deleted, WatchEvent
 from ferryman.api.kinds.cluster import connection_of
@@ -19,14 +20,13 @@ from ferryman.apiclient.informer import Informer
 from ferryman.apiclient.sharing import Lease
 from ferryman.controllers.connections import Connection, Connections
 from ferryman.controllers.kubernetesdiscovery.membership import namespaces
-from ferryman.controllers.relay.plan import Seen
+from ferryman.controllers.relay.resolving import Seen
 from ferryman.errors import UserError
 from ferryman.kube.pods import usable
 from ferryman.kube.resources import PODS
 
 
-@dataclass(frozen=True, slots=True)
-class Discoveries:
+class Discoveries(Struct, frozen=True):
     """Where discoveries and their clusters are looked up; the informers are run by their owner."""
 
     discoveries: Informer

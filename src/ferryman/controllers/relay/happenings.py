@@ -7,14 +7,14 @@ be so, and about what was so for a moment only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.api.conditions import find_condition
 from ferryman.api.kinds.relay import EndpointStatus, RelayStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """One event; ``reason`` is CamelCase, a ``warning`` is something to be seen to."""
 
     reason: str

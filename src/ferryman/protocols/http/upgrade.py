@@ -10,8 +10,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 from ferryman.errors import PeerError
 from ferryman.protocols.http.client import Body, Client, Ended, Headers, Responded, Switched
@@ -22,8 +23,7 @@ REFUSAL_LIMIT = 65536
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(Struct, frozen=True):
     """The server answered with something other than 101; ``body`` is cut to the limit."""
 
     head: Responded
