@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from ferryman.api.kinds.relay import PortStatus, RelayStatus
-from ferryman.cli.command import NOT_FOUND, NOT_STARTED, Command, CommandFailed, environment
+from ferryman.cli.command import Command, environment
+from ferryman.cli.program import NOT_FOUND, NOT_STARTED, CommandFailed
 from ferryman.daemon.forward import Wish
 from ferryman.kube.targets import Target
 

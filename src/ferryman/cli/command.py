@@ -15,13 +15,8 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from ferryman.api.kinds.relay import RelayStatus
+from ferryman.cli.program import LAST_WORDS, SIGNALLED, CommandFailed, has_terminal
 from ferryman.daemon.forward import Wish
-from ferryman.errors import UserError
-
-NOT_FOUND, NOT_STARTED, SIGNALLED = 127, 126, 128
-"""A shell's exit codes; the last is added to a signal's number."""
-LAST_WORDS = 5.0
-"""Seconds that the command gets to end by itself when the forward has failed."""
 
 
 class Command:
@@ -56,18 +51,10 @@ class Command:
         process = self._process
         if process is None or process.returncode is not None:
             return False
-        if number != signal.SIGINT or not _has_terminal():
+        if number != signal.SIGINT or not has_terminal():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
         return True
-
-
-class CommandFailed(UserError):
-    """The command could not be started; ``code`` is what a shell would end with."""
-
-    def __init__(self, program: str, cause: OSError) -> None:
-        super().__init__(f"cannot run {program}: {cause.strerror}")
-        self.code = NOT_FOUND if isinstance(cause, FileNotFoundError) else NOT_STARTED
 
 
 def environment(statuses: Mapping[Wish, RelayStatus]) -> dict[str, str]:
@@ -88,20 +75,6 @@ def environment(statuses: Mapping[Wish, RelayStatus]) -> dict[str, str]:
 def _reachable(host: str) -> str:
     """Where a client finds what listens there: nobody connects to a wildcard."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-def _has_terminal() -> bool:
-    """Whether we are a terminal's foreground group: then it sends Ctrl-C to the command itself."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -209,8 +209,8 @@ def _serve(
     """``leave`` is called once everything is forwarded."""
     import asyncio
 
-    from ferryman.cli.command import CommandFailed
     from ferryman.cli.output import complain
+    from ferryman.cli.program import CommandFailed
     from ferryman.cli.serving import serve
 
     try:

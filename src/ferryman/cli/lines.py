@@ -12,6 +12,7 @@ import select
 import sys
 from collections import deque
 
+from ferryman.dataplane.contract import Closed, DialFailed, Event, Opened
 from ferryman.dataplane.loop import Loop
 
 _DELAY = 0.02
@@ -71,6 +72,25 @@ class Lines:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         return bool(poll.poll(0))
+
+
+def happened(event: Event, *, quiet: bool = False) -> str:
+    """The line that tells an event of a connection; empty if there is nothing to tell."""
+    match event:
+        case DialFailed(final=True):
+            return f"#{event.connection} reset: {event.message}"
+        case _ if quiet:
+            return ""
+        case Opened():
+            return f"#{event.connection} {event.client} -> {event.endpoint}"
+        case Closed():
+            carried = f"{size(event.up)} up, {size(event.down)} down, {event.seconds:.1f} s"
+            end = f"reset: {event.reset}" if event.reset else "closed"
+            return f"#{event.connection} {end}: {carried}"
+        case DialFailed():
+            return f"#{event.connection} waits: {event.message}"
+        case _:
+            return ""
 
 
 def size(count: int) -> str:

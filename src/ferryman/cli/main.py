@@ -25,6 +25,7 @@ from ferryman.errors import FerrymanError
 VERBS: Mapping[str, str] = {
     "relay": "carry bytes between two addresses",
     "forward": "forward local ports to a workload in Kubernetes; it heals",
+    "tap": "listen in on a UNIX socket, and always put it back",
     "why": "prove which hop of a forward fails",
     "demo": "run a small cluster in a box, with a forward into it",
     "completion": "print the script that completes ferry's arguments in a shell",
@@ -36,6 +37,7 @@ _EPILOG = """\
 examples:
   ferry relay 8080 localhost:8081            what arrives at port 8080 goes to 8081
   ferry forward deploy/web 8080:80           port 8080 reaches a ready pod of web, whichever
+  sudo ferry tap /run/docker.sock            what is said to dockerd; the socket is put back
   ferry demo                                 try it without a cluster
 
 `ferry VERB --help` says more about one verb.
@@ -87,6 +89,7 @@ def _run(words: list[str]) -> int:
         words = [*words[1:2], "--help"]
         return _run(words)
     verb = _load(words[0])
+    _repair()
     parser = _parser(verb)
     parse = getattr(verb, "parse", argparse.ArgumentParser.parse_args)
     return verb.run(parse(parser, words[1:]))
@@ -96,6 +99,16 @@ def _load(name: str) -> Verb:
     if name not in VERBS:
         raise UsageError(f"there is no verb {name!r}", _near(name))
     return importlib.import_module(f"ferryman.cli.{name}")
+
+
+def _repair() -> None:
+    """Put back sockets that a killed `ferry tap` left moved aside."""
+    from ferryman.intercept.places import names
+
+    if names():
+        from ferryman.cli.repairing import repair
+
+        repair()
 
 
 def _near(name: str) -> str:

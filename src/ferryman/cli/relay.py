@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING
 from ferryman import addresses
 from ferryman.addresses import Address, TcpAddress
 from ferryman.cli.limits import raise_descriptor_limit
-from ferryman.cli.lines import Lines, size
+from ferryman.cli.lines import Lines, happened
 from ferryman.cli.output import complain, result
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
-    Closed,
-    DialFailed,
     Endpoint,
     Event,
     NotBound,
-    Opened,
     Policy,
 )
 from ferryman.dataplane.engine import Engine
@@ -131,23 +128,9 @@ class _Relay:
         self._loop.call_threadsafe(lambda: self._engine.stop(drain, self._loop.stop))
 
     def _tell(self, event: Event) -> None:
-        match event:
-            case DialFailed(final=True):
-                self._lines.add(f"#{event.connection} reset: {event.message}")
-            case _ if self._quiet:
-                pass
-            case Opened():
-                self._lines.add(f"#{event.connection} {event.client} -> {event.endpoint}")
-            case Closed():
-                self._lines.add(_closed(event))
-            case DialFailed():
-                self._lines.add(f"#{event.connection} waits: {event.message}")
-
-
-def _closed(event: Closed) -> str:
-    carried = f"{size(event.up)} up, {size(event.down)} down, {event.seconds:.1f} s"
-    end = f"reset: {event.reset}" if event.reset else "closed"
-    return f"#{event.connection} {end}: {carried}"
+        line = happened(event, quiet=self._quiet)
+        if line:
+            self._lines.add(line)
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,7 @@ from ferryman.dataplane.engine import Engine
 from ferryman.dataplane.loop import Loop
 from ferryman.errors import FerrymanError, UserError
 from ferryman.intercept import messages
+from ferryman.intercept.clients import Doorkeeper
 from ferryman.intercept.entry import Entry, Identity
 from ferryman.intercept.journal import Journal
 from ferryman.intercept.messages import Command, Said
@@ -43,17 +44,21 @@ _FOREVER = 1e9
 class Guardian:
     """Watches over one socket; ``loop`` runs until there is nothing left to watch or to carry."""
 
-    def __init__(self, loop: Loop, place: Place, control: socket.socket, *, follow: bool) -> None:
+    def __init__(
+        self, loop: Loop, place: Place, control: socket.socket, *, follow: bool, any_user: bool
+    ) -> None:
         self._loop = loop
         self._place = place
         self._control = control
         self._follow = follow
+        self._any_user = any_user
         self._main = os.getppid()
         self._journal: Journal | None = None
         self._entry: Entry | None = None  # while it is tapped
         self._outcome: Outcome = "restored"  # of the last time that it was put right
         self._listener: socket.socket | None = None
         self._original: int | None = None
+        self._mode = 0
         self._missing = False
         self._alone = False
 
@@ -123,7 +128,8 @@ class Guardian:
         descriptors = [self._listener.fileno()]
         if self._original is not None:
             descriptors.append(self._original)
-        self._tell({"said": "tapped", "path": entry.path}, descriptors)
+        self._mode = entry.mode
+        self._tell({"said": "tapped", "mode": f"{entry.mode:o}"}, descriptors)
 
     # -- what happens --
 
@@ -193,7 +199,7 @@ class Guardian:
         engine = Engine(self._loop, lambda _: None)
         engine.policy(name, Policy(hold=0), 0)
         engine.endpoints(name, [Endpoint(name, target)], 0)
-        engine.adopt(name, listener)
+        engine.adopt(name, listener, Doorkeeper(self._mode, any_user=self._any_user))
         self._loop.call_later(QUEUE, lambda: engine.stop(_FOREVER, self._loop.stop))
 
     # -- putting it back --
@@ -230,7 +236,7 @@ class Guardian:
 
 
 def main(words: Sequence[str]) -> int:
-    """``PATH [--follow]``: guard it for the process at the other end of standard input."""
+    """``PATH [--follow] [--any-user]``: guard it for whoever is at the other end of stdin."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=0)
@@ -238,7 +244,9 @@ def main(words: Sequence[str]) -> int:
     loop = Loop()
     try:
         with Place(words[0]) as place:
-            guardian = Guardian(loop, place, control, follow="--follow" in words)
+            guardian = Guardian(
+                loop, place, control, follow="--follow" in words, any_user="--any-user" in words
+            )
 
             def terminated(_: int, __: FrameType | None) -> None:
                 loop.call_threadsafe(guardian.restore)

@@ -17,6 +17,7 @@ import time
 from types import TracebackType
 
 from ferryman.errors import UserError
+from ferryman.intercept.clients import check_stream
 from ferryman.intercept.entry import Entry, Identity
 from ferryman.intercept.verdict import Outcome, Seen, decide
 
@@ -74,13 +75,7 @@ class Place:
                 f"others could put their own socket into {os.path.dirname(self.path)}",
                 f"ferry tap {self.path} -- COMMAND moves nothing",
             )
-        error = self._connect(self.name)
-        if error == errno.EPROTOTYPE:
-            raise UserError(f"{self.path} is not a stream socket, and only those can be relayed")
-        if error == errno.ECONNREFUSED:
-            raise UserError(f"nobody listens on {self.path}", "is its server running?")
-        if error not in (0, errno.EAGAIN):
-            raise UserError(f"cannot connect to {self.path}: {os.strerror(error)}")
+        check_stream(self.name, self.path)
         return status
 
     def identity(self) -> Identity | None:

@@ -28,10 +28,13 @@ _PROGRAM = "ferryman.intercept.guardian"
 
 @dataclass(frozen=True, slots=True)
 class Tapped:
-    """It is moved aside: ``listener`` is in its place, and the receiver's to close."""
+    """It is moved aside: ``listener`` is in its place, and the receiver's to close. ``mode`` is
+    the original's, for a ``clients.Doorkeeper``.
+    """
 
     listener: socket.socket
     dial: UnixAddress
+    mode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,9 @@ News = Tapped | Untapped
 class Tap:
     """One tapped socket; ``path`` is its real one. Not thread-safe."""
 
-    def __init__(self, path: str, *, follow: bool = False) -> None:
+    def __init__(self, path: str, *, follow: bool = False, any_user: bool = False) -> None:
         self.path = real_path(path)
-        self._follow = follow
+        self._options = ["--follow"] * follow + ["--any-user"] * any_user
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._receiver: Receiver | None = None
@@ -77,7 +80,7 @@ class Tap:
         words = [sys.executable, "-P", "-m", _PROGRAM, self.path]
         with theirs:
             self._process = subprocess.Popen(
-                [*words, "--follow"] if self._follow else words,
+                [*words, *self._options],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -113,7 +116,7 @@ class Tap:
                 case "failed":
                     raise messages.failure(message)
                 case "tapped":
-                    news.append(self._tapped(descriptors))
+                    news.append(self._tapped(int(message["mode"], 8), descriptors))
                 case "restored" | "stopped" | "replaced" as outcome:
                     news.append(Untapped(outcome))
         if self._ended:
@@ -128,9 +131,14 @@ class Tap:
     def close(self) -> None:
         """Put the original back, if that is not done yet, and wait for it. Idempotent."""
         self._command(Command.LEAVE)
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:  # stopped by a signal, say
+                process.kill()
+                process.wait()
+                repair.repair()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -139,15 +147,15 @@ class Tap:
             self._original = None
         self._ended = True
 
-    def _tapped(self, descriptors: list[int]) -> Tapped:
+    def _tapped(self, mode: int, descriptors: list[int]) -> Tapped:
         listener = socket.socket(fileno=descriptors.pop(0))
         listener.setblocking(False)
         if not descriptors:
-            return Tapped(listener, UnixAddress(self.path + SAVED))
+            return Tapped(listener, UnixAddress(self.path + SAVED), mode)
         before, self._original = self._original, descriptors.pop(0)
         if before is not None:
             os.close(before)
-        return Tapped(listener, UnixAddress(f"/proc/self/fd/{self._original}"))
+        return Tapped(listener, UnixAddress(f"/proc/self/fd/{self._original}"), mode)
 
     def _command(self, command: Command) -> None:
         if self._control is not None:
