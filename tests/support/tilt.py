@@ -34,7 +34,8 @@ from ferryman.controllers.gc import GarbageCollector
 from ferryman.controllers.kubernetesdiscovery.reconciler import KubernetesDiscoveryController
 from ferryman.controllers.portforward.reconciler import PortForwardController
 from ferryman.controllers.relay.discovered import Discoveries
-from ferryman.controllers.relay.reconciler import Cluster, RelayController
+from ferryman.controllers.relay.reconciler import RelayController
+from ferryman.controllers.relay.targets import Cluster
 from ferryman.daemon.standing import KINDS
 from ferryman.dataplane.contract import (
     Applied,

@@ -16,7 +16,7 @@ from ferryman.access.kubeconfig import Access
 from ferryman.apiclient.http_client import HttpClient
 from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.connections import Connection
-from ferryman.controllers.relay.reconciler import Cluster
+from ferryman.controllers.relay.targets import Cluster
 from ferryman.daemon.credentials import CredentialKeeper
 from ferryman.daemon.credentials import DataPlane as TakesCredentials
 from ferryman.kube.kinds import Kinds

@@ -226,6 +226,12 @@ INVALID = [
         ["spec.hold.timeout", "spec.drain.timeout"],
     ),
     (
+        "faults",
+        one(faults=["latency=200ms", "slow=5s", "reset@much"]),
+        ["spec.faults[1]", "spec.faults[2]"],
+    ),
+    ("too many faults", one(faults=["blackhole"] * 17), ["spec.faults"]),
+    (
         "enums and limits",
         one(
             balance="Best",

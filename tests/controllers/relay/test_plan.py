@@ -1,14 +1,15 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ferryman.addresses import TcpAddress
 from ferryman.api.conditions import find_condition
 from ferryman.api.kinds.relay import (
     Connections,
     Hold,
+    Inspect,
     Listen,
     Port,
     RelaySpec,
@@ -19,8 +20,10 @@ from ferryman.api.kinds.relay import (
 )
 from ferryman.api.resource import Object
 from ferryman.api.status import Forbidden
-from ferryman.controllers.relay.plan import Plan, Seen, World, endpoints, plan
+from ferryman.controllers.relay.plan import Plan, plan
+from ferryman.controllers.relay.resolving import Seen, endpoints
 from ferryman.controllers.relay.troubles import Trouble
+from ferryman.controllers.relay.verdicts import World
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -32,6 +35,7 @@ from ferryman.dataplane.contract import (
     Policy,
 )
 from ferryman.errors import Unavailable
+from ferryman.faults import Fault
 from ferryman.kube.targets import unknown_kind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -323,6 +327,16 @@ def test_the_policy_is_the_specs() -> None:
         retry=Retry(ambiguous="Never", buffer_bytes=1),
     )
     assert decide(relay, World(NOW)).policy == Policy("RoundRobin", 60.0, 7, "Never", 1, 0.0)
+
+
+def test_what_is_seen_and_done_to_connections_on_purpose_is_in_the_policy_too() -> None:
+    relay = replace(spec(), inspect=Inspect(mode="Full"), faults=("rate=64k,down", "reset@1KB"))
+    made = decide(relay, World(NOW)).policy
+    assert made.observe == "Full"
+    assert made.faults == (
+        Fault("rate", 64000.0, direction="down"),
+        Fault("reset", after=1000),
+    )
 
 
 def test_connections_are_counted_over_all_ports() -> None:

@@ -37,9 +37,9 @@ from ferryman.controllers.relay.reconciler import (
     BIND_AGAIN,
     COUNT,
     SUSPECT_AGAIN,
-    Cluster,
     RelayController,
 )
+from ferryman.controllers.relay.targets import Cluster
 from ferryman.controllers.relay.troubles import AWAITED, FORGOTTEN, OFTEN, SELDOM
 from ferryman.dataplane.contract import (
     Applied,

@@ -20,7 +20,7 @@ from ferryman.apiclient.informer import Informer
 from ferryman.apiclient.sharing import Lease
 from ferryman.controllers.connections import Connection, Connections
 from ferryman.controllers.kubernetesdiscovery.membership import namespaces
-from ferryman.controllers.relay.plan import Seen
+from ferryman.controllers.relay.resolving import Seen
 from ferryman.errors import UserError
 from ferryman.kube.pods import usable
 from ferryman.kube.resources import PODS

@@ -15,7 +15,7 @@ from ferryman.api.client import WatchEvent
 from ferryman.api.resource import Name, Object, Resource
 from ferryman.api.status import Forbidden, NotFound
 from ferryman.apiclient.sharing import Lease, SharedInformers
-from ferryman.controllers.relay.plan import Seen
+from ferryman.controllers.relay.resolving import Seen
 from ferryman.controllers.relay.selecting import Selecting, heard_pod
 from ferryman.errors import FerrymanError, UserError
 from ferryman.kube.kinds import Kinds

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec.structs import replace
+from msgspec import Struct, field
 
 from ferryman.api import codec
 from ferryman.api.client import ObjectClient
@@ -21,31 +20,23 @@ from ferryman.api.kinds.relay import (
     RELAYS,
     RelaySpec,
     RelayStatus,
-    Workload,
     spec_of,
     status_of,
 )
 from ferryman.api.resource import Name, Object
 from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
-from ferryman.apiclient.sharing import SharedInformers
 from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
-from ferryman.controllers.relay.discovered import Discovered, Discoveries
-from ferryman.controllers.relay.following import Follower
+from ferryman.controllers.relay.discovered import Discoveries
 from ferryman.controllers.relay.happenings import happenings
 from ferryman.controllers.relay.listening import Listening
-from ferryman.controllers.relay.plan import (
-    Plan,
-    Seen,
-    World,
-    endpoints,
-    plan,
-    policy,
-    target_of,
-)
+from ferryman.controllers.relay.plan import Plan, plan, policy
 from ferryman.controllers.relay.probing import Probing
+from ferryman.controllers.relay.resolving import endpoints
+from ferryman.controllers.relay.targets import Cluster, Targets
 from ferryman.controllers.relay.troubles import Troubles
+from ferryman.controllers.relay.verdicts import World
 from ferryman.dataplane.contract import (
     Applied,
     ClusterReached,
@@ -58,9 +49,6 @@ from ferryman.dataplane.contract import (
     Policy,
     WireLost,
 )
-from ferryman.errors import FerrymanError, UserError
-from ferryman.kube.kinds import Kinds
-from ferryman.kube.targets import Target
 from ferryman.reconcile import Controller, Manager, Result, Watching
 from ferryman.runtime.clock import Clock
 from ferryman.runtime.tasks import Tasks
@@ -75,8 +63,6 @@ or because one could be opened again.
 BIND_AGAIN = 0.5
 """Seconds until an address that somebody else has is tried again: status is to tell of its return
 within a second."""
-_Key = tuple[str, Target | str]
-"""What is followed: a target in a cluster, or a discovery, by its name, in none."""
 
 
 class DataPlane(Protocol):
@@ -99,32 +85,7 @@ class DataPlane(Protocol):
     def counters(self) -> Mapping[str, ListenerCounters]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A cluster that relays may name: its API, and the namespace of its kubeconfig context.
-
-    ``introduce`` tells the data plane how to reach the cluster's pods; it is called once, before
-    the first of them becomes an endpoint, and again if it raised. Without ``kinds`` its targets
-    can only be of the kinds that everybody knows.
-    """
-
-    informers: SharedInformers
-    namespace: str
-    introduce: Callable[[], Awaitable[None]]
-    kinds: Kinds | None = None
-
-
-@dataclass(slots=True)
-class _Following:
-    """A follower, the task that runs it, and the relays that it serves."""
-
-    follower: Follower | Discovered
-    task: asyncio.Task[None]
-    relays: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Sent:
+class _Sent(Struct):
     """What the data plane was told last, by listener; and the status that was written."""
 
     endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
@@ -158,20 +119,17 @@ class RelayController:
         recorder: Recorder | None = None,
     ) -> None:
         self._recorder = recorder
-        self._open_cluster = open_cluster
-        self._discoveries = discoveries
-        self._not_opened: dict[str, FerrymanError] = {}
         self._relays = relays
         self._dataplane = dataplane
-        self._clusters = clusters
         self._clock = clock
         self._informer = Informer(relays, RELAYS, clock=clock)
         self._controller = Controller(
             "relay", self.reconcile, [Watching(self._informer)], clock=clock
         )
         self._tasks = Tasks()
-        self._following: dict[_Key, _Following] = {}
-        self._introduced: set[str] = set()
+        self._targets = Targets(
+            clusters, self._changed, clock, self._tasks, open_cluster, discoveries
+        )
         self._sent: dict[str, _Sent] = {}
         self._listening = Listening(dataplane)
         self._suspected = -SUSPECT_AGAIN
@@ -222,8 +180,7 @@ class RelayController:
 
     def suspect(self) -> None:
         """The network may have changed: nothing that is open can be relied on."""
-        for following in self._following.values():
-            following.follower.suspect()
+        self._targets.suspect()
 
     async def reconcile(self, request: Name) -> Result | None:
         """Make one relay so; and the addresses of all."""
@@ -232,57 +189,33 @@ class RelayController:
         if relay is None:
             self._sent.pop(name, None)
             self._probing.forget([of for of in self._troubles.dials if relay_of(of) == name])
-            self._unfollow(name, None)
+            self._targets.unfollow(name)
             await self._listen(name)
             return None
-        opened = await self._open(spec_of(relay).target.workload)
-        spec = self._complete(spec_of(relay))
+        opened = await self._targets.open(spec_of(relay).target.workload)
+        spec = self._targets.complete(spec_of(relay))
         sent = self._sent.setdefault(name, _Sent())
         await self._treat(name, spec, sent)
         await self._listen(name)
         sent.forget_all_but(self._listening.listeners.values())
-        self._follow(name, spec)
+        self._targets.follow(name, spec)
         planned = self._plan(name, relay, spec, sent)
-        cluster = self._cluster_of(name, spec)
-        if cluster not in self._introduced and any(planned.endpoints.values()):
+        cluster = self._targets.cluster_of(name, spec)
+        if not self._targets.is_introduced(cluster) and any(planned.endpoints.values()):
             # Loading all that wires need takes longer than everything else at the start: whoever
             # waits for the status need not wait for that; connections are held meanwhile.
             await self._write(name, relay, planned.status, sent)
-            await self._introduce(cluster)
+            await self._targets.introduce(cluster)
         await self._lead(planned.endpoints, sent)
         await self._write(name, relay, planned.status, sent)
         again = self._listening.failed(name) or not opened
         return Result(BIND_AGAIN) if again else None
 
-    async def _open(self, workload: Workload | None) -> bool:
-        """Have the workload's cluster opened, if it has one that is not; whether it is now."""
-        if workload is None or self._open_cluster is None or workload.cluster in self._clusters:
-            return True
-        try:
-            await self._open_cluster(workload.cluster)
-        except FerrymanError as error:
-            self._not_opened[workload.cluster] = error
-            return False
-        self._not_opened.pop(workload.cluster, None)
-        return True
-
-    def _complete(self, spec: RelaySpec) -> RelaySpec:
-        """With the default cluster and its default namespace filled in."""
-        workload = spec.target.workload
-        if workload is None or (workload.cluster and workload.namespace):
-            return spec
-        default = "" if "" in self._not_opened else next(iter(self._clusters), "")
-        name = workload.cluster or default
-        cluster = self._clusters.get(name)
-        namespace = workload.namespace or (cluster.namespace if cluster is not None else "")
-        workload = replace(workload, cluster=name, namespace=namespace)
-        return replace(spec, target=replace(spec.target, workload=workload))
-
     def _plan(self, name: str, relay: Object, spec: RelaySpec, sent: _Sent) -> Plan:
-        cluster = self._cluster_of(name, spec)
+        cluster = self._targets.cluster_of(name, spec)
         world = World(
             now=self._clock.now(),
-            seen=self._seen(name, spec),
+            seen=self._targets.seen(name, spec),
             listeners=self._listening.listeners,
             applied=self._listening.applied,
             lost=self._listening.lost,
@@ -294,100 +227,24 @@ class RelayController:
         generation = int(relay["metadata"].get("generation", 0))
         return plan(name, generation, spec, sent.status or status_of(relay), world)
 
-    # -- the target --
+    # -- acting --
 
-    def _follow(self, name: str, spec: RelaySpec) -> None:
-        """Follow the relay's workload or discovery, and no other."""
-        key = None if spec.suspend else self._key(spec)
-        self._unfollow(name, key)
-        if key is None:
-            return
-        following = self._following.get(key)
-        if following is None:
-            follower = self._follower(key)
-            task = self._tasks.start(follower.run(), f"following {key[1]}")
-            following = self._following[key] = _Following(follower, task)
-        following.relays.add(name)
-
-    def _key(self, spec: RelaySpec) -> _Key | None:
-        """What to follow; None if there is nothing, or no way to."""
-        workload, discovery = spec.target.workload, spec.target.discovery
-        if discovery is not None:
-            return ("", discovery.name) if self._discoveries is not None else None
-        if workload is None or workload.cluster not in self._clusters:
-            return None
-        try:
-            return (workload.cluster, target_of(workload))
-        except UserError:
-            return None
-
-    def _follower(self, key: _Key) -> Follower | Discovered:
-        def changed(urgent: bool) -> None:
-            self._changed(key, urgent)
-
-        cluster, target = key
-        if isinstance(target, Target):
-            known = self._clusters[cluster]
-            return Follower(known.informers, target, changed, self._clock, known.kinds)
-        assert self._discoveries is not None
-        return self._discoveries.follow(target, changed)
-
-    def _unfollow(self, name: str, but: _Key | None) -> None:
-        for key, following in list(self._following.items()):
-            if key != but and name in following.relays:
-                following.relays.discard(name)
-                if not following.relays:
-                    following.task.cancel()
-                    del self._following[key]
-
-    def _cluster_of(self, name: str, spec: RelaySpec) -> str:
-        """The cluster that the relay leads into; empty if it leads into none."""
-        workload = spec.target.workload
-        return workload.cluster if workload is not None else self._seen(name, spec).cluster
-
-    async def _introduce(self, cluster: str) -> None:
-        if cluster:
-            await self._clusters[cluster].introduce()
-            self._introduced.add(cluster)
-
-    def _seen(self, name: str, spec: RelaySpec) -> Seen:
-        for following in self._following.values():
-            if name in following.relays:
-                return following.follower.seen
-        workload = spec.target.workload
-        if spec.target.discovery is not None and self._discoveries is None:
-            return Seen(error=UserError("discoveries are not kept here"))
-        if workload is None or spec.suspend:
-            return Seen()
-        if workload.cluster not in self._clusters:
-            unknown = UserError(f"there is no cluster {workload.cluster!r}")
-            return Seen(error=self._not_opened.get(workload.cluster, unknown))
-        try:
-            target_of(workload)
-        except UserError as error:
-            return Seen(error=error)
-        return Seen()
-
-    def _changed(self, key: _Key, urgent: bool) -> None:
-        """From a follower, on the event loop, as soon as its informer knows."""
-        following = self._following.get(key)
-        for name in following.relays if following is not None else ():
-            if urgent:
-                self._drain(name)
-            self._controller.queue.add(Name(name))
+    def _changed(self, name: str, urgent: bool) -> None:
+        """There is news of the relay's target."""
+        if urgent:
+            self._drain(name)
+        self._controller.queue.add(Name(name))
 
     def _drain(self, name: str) -> None:
         """A pod leaves: no queue, no folding, no waiting for an answer."""
         relay, sent = self._informer.objects.get(Name(name)), self._sent.get(name)
         if relay is None or sent is None:
             return
-        spec = self._complete(spec_of(relay))
-        for listener, found in endpoints(name, spec, self._seen(name, spec)).items():
+        spec = self._targets.complete(spec_of(relay))
+        for listener, found in endpoints(name, spec, self._targets.seen(name, spec)).items():
             if sent.endpoints.get(listener) != found:
                 sent.endpoints[listener] = found
                 self._dataplane.endpoints_now(listener, found, next(self._generations))
-
-    # -- acting --
 
     async def _listen(self, name: str) -> None:
         """Bind and unbind; the other relays for whom that changed something are looked at."""

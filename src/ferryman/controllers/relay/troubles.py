@@ -8,8 +8,9 @@ or a probe's (``probing``); a credential's when a wire has been opened again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from ferryman.dataplane.contract import (
     ClusterReached,
@@ -34,8 +35,7 @@ _QUEUED = ("held", "full")
 """Failures that say nothing about reaching an endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Why the last dial of a listener failed: ``endpoint`` and ``kind`` as in ``DialFailed``."""
 
     endpoint: str
@@ -43,16 +43,14 @@ class Trouble:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """What has to be looked at again: a listener's relay, or all of them after so many seconds."""
 
     listener: str = ""
     all_after: float | None = None
 
 
-@dataclass(slots=True)
-class _Times:
+class _Times(Struct):
     """Of one listener's trouble: when a client tried, when anybody did, how long it took."""
 
     client: float
