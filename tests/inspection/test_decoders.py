@@ -25,13 +25,22 @@ RECORDED = {
     "h2_curl": "h2",
     "h2_push": "h2",
     "grpc": "h2",
+    "websocket": "websocket",
+    "websocket_deflate": "websocket",
 }
 SECRETS = (b"hunter2", b"s3cret", b"wr0ng")
 by_name = pytest.mark.parametrize("name", RECORDED)
 
 
-def start(name: str, *, redact: bool = True) -> Decoder:
-    decoder = detect.load(RECORDED[name], Start(redact=redact))
+def load(name: str) -> Transcript:
+    """What was said in the protocol, after an upgrade to it if it took one."""
+    whole = transcripts.load(name)
+    return whole[2:] if RECORDED[name] == "websocket" else whole
+
+
+def start(name: str) -> Decoder:
+    fields = (("Sec-WebSocket-Extensions", "permessage-deflate"),) if "deflate" in name else ()
+    decoder = detect.load(RECORDED[name], Start(fields=fields))
     assert decoder is not None
     return decoder
 
@@ -86,7 +95,7 @@ def shape(said: tuple[Sequence[Event], str]) -> list[tuple[object, ...]]:
 
 @by_name
 def test_a_recorded_conversation_is_understood_to_its_end(name: str) -> None:
-    events, failure = outcome(start(name), transcripts.load(name))
+    events, failure = outcome(start(name), load(name))
     assert failure == ""
     check(events)
 
@@ -95,20 +104,20 @@ def test_a_recorded_conversation_is_understood_to_its_end(name: str) -> None:
 @settings(max_examples=30)
 @given(where=cuts)
 def test_what_is_said_does_not_depend_on_how_the_bytes_are_cut(name: str, where: list[int]) -> None:
-    whole = transcripts.load(name)
+    whole = load(name)
     assert outcome(start(name), recut(whole, where)) == outcome(start(name), whole)
 
 
 @by_name
 def test_a_byte_at_a_time_says_the_same(name: str) -> None:
-    whole = transcripts.load(name)
+    whole = load(name)
     bytewise = [(way, data[i : i + 1]) for way, data in whole for i in range(len(data))]
     assert outcome(start(name), bytewise) == outcome(start(name), whole)
 
 
 @by_name
 def test_no_secret_leaves_by_events_or_by_bytes(name: str) -> None:
-    whole = transcripts.load(name)
+    whole = load(name)
     events, _ = outcome(start(name), whole)
     bytes_ = transcripts.masked(start(name), whole)
     for secret in SECRETS:
@@ -119,7 +128,7 @@ def test_no_secret_leaves_by_events_or_by_bytes(name: str) -> None:
 @by_name
 def test_masked_bytes_mean_the_same(name: str) -> None:
     """What stands in for a secret keeps the protocol whole: Wireshark can read on."""
-    whole = transcripts.load(name)
+    whole = load(name)
     bytes_ = transcripts.masked(start(name), whole)
     place = {UP: 0, DOWN: 0}
     covered: list[tuple[Direction, bytes]] = []
@@ -134,7 +143,7 @@ def test_masked_bytes_mean_the_same(name: str) -> None:
 @given(seed=st.integers(0, 1 << 32))
 def test_hostile_bytes_are_undecodable_at_worst(name: str, seed: int) -> None:
     chance = random.Random(seed)
-    whole = transcripts.load(name)
+    whole = load(name)
     pool = [data for _, data in whole]
     spoiled = [(way, changed(chance, [data, data, *pool], ()) or b"?") for way, data in whole]
     events, failure = outcome(start(name), spoiled)

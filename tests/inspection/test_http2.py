@@ -80,7 +80,7 @@ def test_grpc_has_names_a_status_and_messages() -> None:
     assert began.facts["method"] == "SayHello"
     ended = [e for e in events if isinstance(e, MessageEnded) and e.direction == DOWN]
     assert [event.facts["messages"] for event in ended] == [1, 3, 0, 0]
-    assert ended[1].facts["grpc-status"] == 0
+    assert ended[1].facts["grpc"] == "OK"
 
 
 def test_a_message_of_protocol_buffers_is_shown_by_its_numbers() -> None:

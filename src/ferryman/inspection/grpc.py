@@ -42,7 +42,7 @@ def status_facts(fields: Fields) -> Facts:
     """The status in trailers, or in a header that is all there is; nothing if it has none."""
     for name, value in fields:
         if name == "grpc-status" and value.isascii() and value.isdigit() and len(value) < 4:
-            return {"grpc-status": int(value), "grpc-name": status_name(int(value))}
+            return {"grpc": status_name(int(value))}
     return {}
 
 
@@ -52,7 +52,7 @@ def status_words(fields: Fields) -> list[str]:
     if not facts:
         return []
     message = unquote(dict(fields).get("grpc-message", ""))
-    return [str(facts["grpc-name"]), *([message] if message else [])]
+    return [str(facts["grpc"]), *([message] if message else [])]
 
 
 def status_name(code: int) -> str:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from ferryman.inspection.decoder import Undecodable
-from ferryman.inspection.events import Facts, MessageBegan, MessageData, MessageEnded
+from ferryman.inspection.events import MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.feed import DOWN
 from ferryman.inspection.machine import Report, Window, line
 from ferryman.inspection.redaction import REDACTED
@@ -243,7 +243,9 @@ class Answers(Reader):
 
     def _say_push(self, answer: _Answer, number: int, words: list[bytes]) -> None:
         payload = words.pop() if words[0] in PUBLISHED and len(words) > 1 else b""
-        facts: Facts = {"type": "push", "command": line(words[0])}
+        facts: dict[str, str | int] = {"type": "push"}
+        if len(words) > 1:
+            facts["channel"] = line(words[1])
         text, alone = line(" ".join(map(spoken, words))), answer.asked is None
         self._report.say(MessageBegan(number, DOWN, text, (), facts, alone=alone))
         if payload:
