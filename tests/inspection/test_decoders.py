@@ -148,7 +148,8 @@ def test_hostile_bytes_are_undecodable_at_worst(name: str, seed: int) -> None:
     spoiled = [(way, changed(chance, [data, data, *pool], ()) or b"?") for way, data in whole]
     events, failure = outcome(start(name), spoiled)
     check(events)
-    assert outcome(start(name), recut(spoiled, [chance.randrange(9999) for _ in range(9)])) == (
-        events,
-        failure,
-    )
+    again = outcome(start(name), recut(spoiled, [chance.randrange(9999) for _ in range(9)]))
+    if "deflate" in name:  # zlib keeps to itself what it had expanded when it fails
+        assert (shape(again), again[1]) == (shape((events, failure)), failure)
+    else:
+        assert again == (events, failure)

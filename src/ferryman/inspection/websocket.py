@@ -34,7 +34,8 @@ _LOST = "it refers to compressed bytes that were missed"
 @dataclass(slots=True)
 class _Message:
     opcode: int
-    compressed: bool
+    compressed: bool  # and it will be expanded
+    lost: bool = False  # nobody can expand it
     number: int = 0  # 0: it has not been said to begin
     preview: bytearray = field(default_factory=bytearray)
     size: int = 0
@@ -74,7 +75,7 @@ class WebSocket(Machine):
     def skippable(self, direction: Direction) -> int | None:
         """See ``decoder.Decoder``: compressed bytes are needed by those that follow."""
         message = self._sides[direction].message
-        if message is not None and message.compressed and not message.error:
+        if message is not None and message.compressed and not message.lost:
             return self._windows[direction].position
         return super().skippable(direction)
 
@@ -115,11 +116,12 @@ class WebSocket(Machine):
         side = self._sides[direction]
         side.key, side.last = key, bool(first & 0x80)
         if side.message is None:
-            side.message = _Message(first & 0xF, bool(first & 0x40))
-            if side.message.compressed:
-                if not side.takeover:
-                    side.deflate = zlib.decompressobj(-15)
-                side.message.error = "" if side.deflate is not None else _LOST
+            compressed = bool(first & 0x40)
+            if compressed and not side.takeover:
+                side.deflate = zlib.decompressobj(-15)
+            lost = compressed and side.deflate is None
+            side.message = _Message(first & 0xF, compressed and not lost, lost)
+            side.message.error = _LOST if lost else ""
 
     def _control(
         self, direction: Direction, window: Window, head: int, length: int, key: bytes
@@ -149,14 +151,14 @@ class WebSocket(Machine):
         message.missed += count if missed else 0
         if not data:
             if message.compressed:
-                side.deflate = None
+                side.deflate, message.lost = None, True
                 message.error = _LOST
             self._rotate(side, count)
             self._tell(direction, message, b"", count)
             return
         plain = _unmasked(data, side.key)
         self._rotate(side, count)
-        if message.compressed and not message.error:
+        if message.compressed and not message.lost:
             self._expand(direction, side, message, plain)
         else:
             self._tell(direction, message, plain, count)
@@ -165,7 +167,7 @@ class WebSocket(Machine):
         side = self._sides[direction]
         message = side.message
         if side.last and message is not None:
-            if message.compressed and not message.error:
+            if message.compressed and not message.lost:
                 self._expand(direction, side, message, _FLUSHED)
             if side.deflate is not None and side.deflate.eof:  # RFC 7692, 7.2.3.4
                 side.deflate = zlib.decompressobj(-15)
@@ -194,7 +196,7 @@ class WebSocket(Machine):
     def _say_began(self, direction: Direction, message: _Message) -> None:
         message.number = self._report.number()
         name, preview = _NAMES[message.opcode], bytes(message.preview)
-        if message.compressed and message.error:
+        if message.lost:
             name, text = name + " (compressed)", ""
         elif message.opcode == _TEXT:
             text = line(preview[:_PREVIEW].decode(errors="ignore"), _SHOWN)
