@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
@@ -79,6 +78,8 @@ def websocket_headers(key: str, protocols: Sequence[str]) -> tuple[tuple[str, st
 
 def websocket_accept(key: str) -> str:
     """The proof that a server has read the key of a handshake."""
+    import hashlib  # 2 ms, and a forward says where it listens before it has a wire
+
     digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()
 
