@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ferryman import addresses
-from ferryman.addresses import Address, TcpAddress
+from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.api.durations import parse_duration
 from ferryman.api.kinds.relay import Balance, RelayStatus
 from ferryman.daemon.forward import Wish, is_so
@@ -338,7 +338,8 @@ def _target(text: str, namespace: str) -> targets.Target:
 def _bound(applied: contract.Applied) -> list[Address]:
     """Where it listens; raises UserError unless it does wherever this machine can."""
     failures = [f for f in applied.values() if isinstance(f, NotBound)]
-    bound = [b.address for b in applied.values() if not isinstance(b, NotBound)]
+    found = (b.address for b in applied.values() if not isinstance(b, NotBound))
+    bound = [a for a in found if isinstance(a, (TcpAddress, UnixAddress))]
     for failure in failures:
         if not (failure.absent and bound):
             raise UserError(str(failure), "choose another port, or end that process")

@@ -162,8 +162,6 @@ _OPTIONS: Mapping[str, _Option] = {
     "ctty": _Option("program", "ctty", _flag),
     "dash": _Option("program", "dash", _flag),
     "path": _Option("program", "path", _text),
-    "fdin": _Option("program", "fdin", _natural),
-    "fdout": _Option("program", "fdout", _natural),
     "cert": _Option("tls", "cert", _text),
     "key": _Option("tls", "key", _text),
     "cafile": _Option("tls", "cafile", _text),

@@ -83,7 +83,10 @@ class RangeOptions:
 
 @dataclass(frozen=True, slots=True)
 class NameOptions:
-    """For what has a name in the file system; ``mode`` and ``umask`` are bits."""
+    """For what has a name in the file system; ``mode`` and ``umask`` are bits.
+
+    ``unlink_close`` None is socat's default: sockets and FIFOs that were made go, files stay.
+    """
 
     mode: int | None = None
     user: str = ""
@@ -139,8 +142,6 @@ class ProgramOptions:
     ctty: bool = False
     dash: bool = False
     path: str = ""
-    fdin: int | None = None
-    fdout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,6 @@ class TcpListen:
     sock: SocketOptions = SocketOptions()
     tcp: TcpOptions = TcpOptions()
     place: PlaceOptions = PlaceOptions()
-    retry: RetryOptions = RetryOptions()
     listen: ListenOptions = ListenOptions()
     range: RangeOptions = RangeOptions()
 
@@ -210,7 +210,6 @@ class UnixConnect:
 class UnixListen:
     path: str
     sock: SocketOptions = SocketOptions()
-    retry: RetryOptions = RetryOptions()
     listen: ListenOptions = ListenOptions()
     name: NameOptions = NameOptions()
 
@@ -239,7 +238,6 @@ class TlsListen:
     sock: SocketOptions = SocketOptions()
     tcp: TcpOptions = TcpOptions()
     place: PlaceOptions = PlaceOptions()
-    retry: RetryOptions = RetryOptions()
     listen: ListenOptions = ListenOptions()
     range: RangeOptions = RangeOptions()
     tls: TlsOptions = TlsOptions()
@@ -332,7 +330,6 @@ class Pipe:
     """Without a path, what is written is read again: an echo. With one, a FIFO."""
 
     path: str = ""
-    open: OpenOptions = OpenOptions()
     name: NameOptions = NameOptions()
 
     def __str__(self) -> str:

@@ -19,11 +19,13 @@ from ferryman.dataplane.contract import (
     Bind,
     ClusterSettings,
     Dial,
+    DialFailed,
     DialFailure,
     Dialled,
     DialSpec,
     Endpoint,
     Event,
+    Exhausted,
     ListenerCounters,
     PodAddress,
     Policy,
@@ -54,7 +56,8 @@ class Engine:
         self._emit = emit
         self._pipes = Pipes(splices=False) if portable() else Pipes()
         self._dialler = Dialler(loop)
-        self._listeners = Listeners(loop)
+        self._listeners = Listeners(loop, self._dialler, self._over)
+        self._binds: dict[Bind, str] = {}
         self._routes: dict[str, Route] = {}
         self._applied: set[str] = set()
         self._left_over: set[str] = set()  # their listeners are gone, connections may be left
@@ -64,6 +67,7 @@ class Engine:
 
     def apply(self, listeners: Mapping[Bind, str]) -> Applied:
         """Listen on exactly these, each leading to the route of that name."""
+        self._binds = dict(listeners)
         wanted = {bind: self._route(name).accept for bind, name in listeners.items()}
         applied = self._listeners.apply(wanted)
         names = set(listeners.values())
@@ -166,6 +170,13 @@ class Engine:
             route.reset_waiting("ferry stops")
         self._drain_until(self.loop.now() + drain, done)
 
+    def _over(self, bind: Bind, why: DialFailure | None) -> None:
+        """Nobody else will come to this address."""
+        name = self._binds.get(bind, "")
+        if why is not None:
+            self._emit(DialFailed(name, 0, str(bind.address), why.kind, why.message, final=True))
+        self._emit(Exhausted(name))
+
     def _drain_until(self, deadline: float, done: Callable[[], None]) -> None:
         if any(route.busy for route in self._routes.values()):
             if self.loop.now() < deadline:
@@ -173,6 +184,9 @@ class Engine:
                 return
             for route in self._routes.values():
                 route.reset("ferry stops")
+        if self._dialler.busy:
+            self.loop.call_later(0.02, lambda: self._drain_until(deadline, done))
+            return
         if self._wires is not None:
             self._wires.close()
             self._wires = None

@@ -12,13 +12,19 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.dataplane import sockets
-from ferryman.dataplane.contract import READ, Applied, Bind, Bound, NotBound
+from ferryman.dataplane.contract import READ, Applied, Bind, Bound, Client, DialFailure, NotBound
 from ferryman.dataplane.holder import holder_of
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.sockets import SocketSide
+from ferryman.errors import UserError
+
+if TYPE_CHECKING:
+    from ferryman.addresses.specs import Spec
+    from ferryman.dataplane.dialling import Dialler
 
 LINGER = 2.0
 _BATCH = 16
@@ -26,9 +32,31 @@ _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errn
 _PAUSE = 0.1
 _RANDOM_TRIES = 20
 
-Accept = Callable[[SocketSide, str], None]
+Accept = Callable[[Client, str], None]
+Over = Callable[[DialFailure | None], None]
+"""Called once nobody else will come, with why nobody came at all, if so."""
 Label = Callable[[socket.socket, object], str]
 """Who connected, for people: of the new socket and the peer's address. OSError turns it away."""
+
+
+class Listens(Protocol):
+    """Whatever clients come from: a bound socket, or what ``opening`` makes of an address."""
+
+    bind: Bind
+    linger: Timer | None
+
+    @property
+    def address(self) -> Address | Spec:
+        """Where it listens, with the real port."""
+        ...
+
+    def lead_to(self, accept: Accept | None) -> None:
+        """Hand new clients to ``accept``, or leave them waiting."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
 
 
 class Listener:
@@ -44,10 +72,11 @@ class Listener:
         sock: socket.socket,
         label: Label = sockets.peer_label,
         *,
+        address: Address | Spec | None = None,
         adopted: bool = False,
     ) -> None:
         self.bind = bind
-        self.address = sockets.bound_address(sock, bind.address)
+        self.address = sockets.bound_address(sock, address or bind.address)
         self.linger: Timer | None = None
         self._loop = loop
         self._sock = sock
@@ -74,6 +103,8 @@ class Listener:
 
     def _ready(self, _: int) -> None:
         for _ in range(_BATCH):
+            if self._accept is None:
+                return  # it was the last one for now
             try:
                 client, address = self._sock.accept()
             except BlockingIOError:
@@ -89,8 +120,12 @@ class Listener:
             except OSError:
                 client.close()
                 continue
-            if self._accept is not None:
-                self._accept(SocketSide(self._loop, client), label)
+            self._came(client, label)
+
+    def _came(self, client: socket.socket, label: str) -> None:
+        """Hand a new client on."""
+        if self._accept is not None:
+            self._accept(SocketSide(self._loop, client), label)
 
     def _pause(self) -> None:
         """Out of descriptors: without a pause, readiness would spin until one is free."""
@@ -106,9 +141,13 @@ class Listener:
 class Listeners:
     """All of them; loop thread only."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(
+        self, loop: Loop, dialler: Dialler, over: Callable[[Bind, DialFailure | None], None]
+    ) -> None:
         self._loop = loop
-        self._open: dict[Bind, Listener] = {}
+        self._dialler = dialler
+        self._over = over
+        self._open: dict[Bind, Listens] = {}
         self._adopted: dict[str, Listener] = {}
 
     def adopt(self, name: str, sock: socket.socket, accept: Accept, label: Label) -> None:
@@ -152,12 +191,27 @@ class Listeners:
 
     def _bind(self, bind: Bind, group: list[Bind]) -> NotBound | None:
         self._close_lingering(bind.address)
+        if not isinstance(bind.address, (TcpAddress, UnixAddress)):
+            return self._open_spec(bind, bind.address)
         if isinstance(bind.address, TcpAddress) and bind.address.port == 0 and bind.tag:
             return self._bind_random(group)
         try:
             self._open[bind] = Listener(self._loop, bind, sockets.listen(bind.address))
         except OSError as error:
             return _not_bound(bind.address, error)
+        return None
+
+    def _open_spec(self, bind: Bind, spec: Spec) -> NotBound | None:
+        from ferryman.dataplane import opening  # a plain relay never needs it
+
+        try:
+            self._open[bind] = opening.listener(
+                self._dialler, bind, spec, lambda why: self._over(bind, why)
+            )
+        except UserError as error:
+            return NotBound(error.message)
+        except OSError as error:
+            return _not_bound(opening.place_of(spec), error)
         return None
 
     def _bind_random(self, group: list[Bind]) -> NotBound | None:
@@ -186,31 +240,34 @@ class Listeners:
         found = (self._open[b].address for b in group if b in self._open)
         return [a for a in found if isinstance(a, TcpAddress)]
 
-    def _close_lingering(self, address: Address) -> None:
+    def _close_lingering(self, address: Address | Spec) -> None:
         """A fixed port may still linger as somebody's random one."""
         for bind, listener in list(self._open.items()):
             if listener.linger is not None and listener.address == address:
                 listener.close()
                 del self._open[bind]
 
-    def _let_linger(self, listener: Listener) -> None:
+    def _let_linger(self, listener: Listens) -> None:
         if listener.linger is None:
             listener.lead_to(None)
             listener.linger = self._loop.call_later(LINGER, lambda: self._close(listener))
 
-    def _close(self, listener: Listener) -> None:
+    def _close(self, listener: Listens) -> None:
         if self._open.get(listener.bind) is listener:
             del self._open[listener.bind]
             listener.close()
 
 
-def _port(address: Address) -> int:
+def _port(address: Address | Spec) -> int:
     return address.port if isinstance(address, TcpAddress) else 0
 
 
-def _not_bound(address: Address, error: OSError) -> NotBound:
+def _not_bound(address: Address | Spec, error: OSError) -> NotBound:
     text = (os.strerror(error.errno) if error.errno else str(error)).lower()
-    holder = holder_of(address) if error.errno == errno.EADDRINUSE else ""
+    taken = error.errno == errno.EADDRINUSE
+    holder = ""
+    if taken and isinstance(address, (TcpAddress, UnixAddress)):
+        holder = holder_of(address)
     absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
     return NotBound(f"{text} on {address}", holder, absent)
 
@@ -222,7 +279,7 @@ def _unlink(path: str) -> None:
         pass
 
 
-def _inode(address: Address) -> tuple[int, int] | None:
+def _inode(address: Address | Spec) -> tuple[int, int] | None:
     """Identifies a UNIX socket's file; None for what has none."""
     if not isinstance(address, UnixAddress) or address.path.startswith("@"):
         return None

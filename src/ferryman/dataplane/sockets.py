@@ -12,10 +12,15 @@ import socket
 import stat
 import struct
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.dataplane.contract import HANGUP, READ, WRITE, ReadyCallback
 from ferryman.dataplane.loop import Loop
+
+if TYPE_CHECKING:
+    from ferryman.addresses.specs import Spec
 
 BACKLOG = 512
 _ERROR = 8  # select.EPOLLERR: an RST came, or the like
@@ -123,6 +128,21 @@ class SocketSide:
             self._on_ready(mask)
 
 
+class FinishingSocket(SocketSide):
+    """Says when it is closed: ``finish`` is called once."""
+
+    __slots__ = ("_finish",)
+
+    def __init__(self, loop: Loop, sock: socket.socket, finish: Callable[[], None]) -> None:
+        super().__init__(loop, sock)
+        self._finish = finish
+
+    def close(self) -> None:
+        if self.fd is not None:
+            super().close()
+            self._finish()
+
+
 def reset_on_close(sock: socket.socket) -> None:
     """Make ``close`` send an RST and drop what is queued."""
     try:
@@ -174,9 +194,9 @@ def listen(address: Address) -> socket.socket:
     return sock
 
 
-def bound_address(sock: socket.socket, asked: Address) -> Address:
+def bound_address(sock: socket.socket, asked: Address | Spec) -> Address | Spec:
     """The address with the port that the kernel chose, if it was asked to."""
-    if isinstance(asked, UnixAddress):
+    if not isinstance(asked, TcpAddress):
         return asked
     return TcpAddress(asked.host, sock.getsockname()[1])
 
@@ -193,16 +213,21 @@ def kernel_path(path: str) -> str:
     return "\0" + path[1:] if path.startswith("@") else path
 
 
+def bind_unix(sock: socket.socket, path: str) -> None:
+    """Bind; a socket on which nobody listens any more is replaced. Raises OSError."""
+    try:
+        sock.bind(kernel_path(path))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not _is_dead_socket(path):
+            raise
+        os.unlink(path)
+        sock.bind(path)
+
+
 def _listen_unix(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        try:
-            sock.bind(kernel_path(path))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_dead_socket(path):
-                raise
-            os.unlink(path)
-            sock.bind(path)
+        bind_unix(sock, path)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except BaseException:

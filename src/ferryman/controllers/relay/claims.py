@@ -105,7 +105,7 @@ def _holder(bind: Bind, won: Listeners) -> str | None:
 def _overlap(one: Bind, other: Bind) -> bool:
     """Whether both want the same address; random ports never meet."""
     a, b = one.address, other.address
-    if isinstance(a, UnixAddress) or isinstance(b, UnixAddress):
+    if not (isinstance(a, TcpAddress) and isinstance(b, TcpAddress)):
         return a == b
     if a.port != b.port or a.port == 0:
         return one == other
