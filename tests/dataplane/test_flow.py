@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from ferryman.dataplane.contract import DialFailure
-from ferryman.dataplane.flow import Flow, Meter
+from ferryman.dataplane.direction import Meter
+from ferryman.dataplane.flow import Flow
 from ferryman.dataplane.loop import Loop
 from ferryman.dataplane.pipes import Pipes
 from ferryman.dataplane.sockets import SocketSide
@@ -41,6 +42,9 @@ class Owner:
 
     def broke(self, error: Exception) -> None:
         self.told.append(f"broke: {error}")
+
+    def disturbed(self, why: str) -> None:
+        self.told.append(f"disturbed: {why}")
 
     def ended(self) -> None:
         self.told.append("ended")

@@ -7,8 +7,7 @@ open (there is a flow), closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ferryman.dataplane.contract import (
     HANGUP,
@@ -18,24 +17,21 @@ from ferryman.dataplane.contract import (
     Dial,
     DialFailed,
     DialFailure,
-    Dialled,
-    DialSpec,
     Endpoint,
-    Event,
     Opened,
     PodAddress,
-    Policy,
     Side,
 )
-from ferryman.dataplane.flow import Flow, Meter
+from ferryman.dataplane.flow import Flow
 from ferryman.dataplane.loop import Timer
 from ferryman.dataplane.retry import How, Loss, judge
 
 if TYPE_CHECKING:
-    from ferryman.dataplane.loop import Loop
+    from ferryman.dataplane.keeper import Keeper
     from ferryman.dataplane.observing import Tap, Watch
-    from ferryman.dataplane.pipes import Pipes
     from ferryman.dataplane.record import Record
+    from ferryman.dataplane.valve import Valves
+    from ferryman.faults import Fault
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 0.6  # what was wrong is gone within a second
 
@@ -51,50 +47,6 @@ _BEGUN = _Begun()
 
 SILENCE = 2.0
 """Seconds for which a pod that is going away may stay silent on an unanswered request."""
-
-
-class Keeper(Protocol):
-    """What a connection asks of its route, and tells it."""
-
-    name: str
-    loop: Loop
-    pipes: Pipes
-    policy: Policy
-    meters: tuple[Meter, Meter]
-    dial: Callable[[DialSpec, Dialled], Dial]
-    emit: Callable[[Event], None]
-
-    def choose(self, tried: frozenset[str]) -> Endpoint | None:
-        """The endpoint for a new dial, other than those tried already; None if there is none."""
-        ...
-
-    def untried(self, tried: frozenset[str]) -> bool:
-        """Whether ``choose`` would find one."""
-        ...
-
-    def is_active(self, endpoint_id: str) -> bool:
-        """Whether new connections go there."""
-        ...
-
-    def hold(self, connection: Connection) -> bool:
-        """Whether it may wait for an endpoint; it is told of ``news``."""
-        ...
-
-    def waiting(self, connection: Connection) -> None:
-        """It waits before it dials again; it is told of ``news``."""
-        ...
-
-    def began(self, connection: Connection) -> None:
-        """It dials its endpoint."""
-        ...
-
-    def left(self, connection: Connection, endpoint: Endpoint) -> None:
-        """It no longer uses the endpoint."""
-        ...
-
-    def closed(self, connection: Connection, *, failed: bool) -> None:
-        """It is over."""
-        ...
 
 
 class Connection:
@@ -113,6 +65,7 @@ class Connection:
         "_target",
         "_timer",
         "_tried",
+        "_valves",
         "_wait",
         "_watch",
         "client",
@@ -136,6 +89,7 @@ class Connection:
         self._target: Side | None = None
         self._record: Record | None = None
         self._timer: Timer | None = None
+        self._valves: Valves | None = None
         self._tried: frozenset[str] = frozenset()
         self._wait = _FIRST_WAIT
         self._replays = 0
@@ -265,6 +219,8 @@ class Connection:
         self._said_opened = False
         if not pod:
             self._say_opened(endpoint)
+        if self._valves is not None:
+            self._flow.disturb(self._valves)
         self._flow.start(first, client_ended=self._client_ended)
 
     def _say_failed(
@@ -308,6 +264,10 @@ class Connection:
     def client_failed(self, error: OSError) -> None:
         """From the flow: the client was lost."""
         self._reset(f"the client is gone: {error.strerror or error}")
+
+    def disturbed(self, why: str) -> None:
+        """From the flow: a fault that ends it."""
+        self._reset(why)
 
     def broke(self, error: Exception) -> None:
         """From the flow: a defect. It must be seen, and end nobody else's connection."""
@@ -382,6 +342,18 @@ class Connection:
     def _drained(self) -> None:
         self._timer = None
         self._reset("the drain timeout has passed")
+
+    # -- faults --
+
+    def drop(self, fault: Fault) -> None:
+        """It is one of those that never get anywhere."""
+        self._give_up("fault", f"a fault: {fault}")
+
+    def disturb(self, valves: Valves) -> None:
+        """What it may read is up to these, from now on."""
+        self._valves = valves
+        if self._flow is not None:
+            self._flow.disturb(valves)
 
     # -- the end --
 

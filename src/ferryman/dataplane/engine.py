@@ -49,11 +49,20 @@ _LATER = 0.3  # seconds after which a forward has surely begun to listen
 
 
 class Engine:
-    """Give it a loop; ``emit`` is called on the loop with what happens and must not block."""
+    """Give it a loop; ``emit`` is called on the loop with what happens and must not block.
 
-    def __init__(self, loop: Loop, emit: Callable[[Event], None]) -> None:
+    ``chance`` gives numbers from 0 to 1, for faults; a test's own makes them the same again.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        emit: Callable[[Event], None],
+        chance: Callable[[], float] | None = None,
+    ) -> None:
         self.loop = loop
         self._emit = emit
+        self._chance = chance
         self._pipes = Pipes(splices=False) if portable() else Pipes()
         self._dialler = Dialler(loop)
         self._listeners = Listeners(loop, self._dialler, self._over)
@@ -199,7 +208,7 @@ class Engine:
     def _route(self, name: str) -> Route:
         route = self._routes.get(name)
         if route is None:
-            route = Route(name, self.loop, self._pipes, self._dial, self._emit)
+            route = Route(name, self.loop, self._pipes, self._dial, self._emit, self._chance)
             route.observer = self._observer
             self._routes[name] = route
         return route

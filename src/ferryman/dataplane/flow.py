@@ -10,28 +10,22 @@ direction's tap (``observing``) is shown all that it carries.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Protocol
 
 from ferryman.dataplane.contract import HANGUP, READ, WRITE, DialFailure, Side
+from ferryman.dataplane.direction import Direction, Meter
 from ferryman.dataplane.loop import Loop
-from ferryman.dataplane.pipes import SPLICE, Pipe, Pipes
+from ferryman.dataplane.pipes import SIZE, SPLICE, Pipe, Pipes
 from ferryman.dataplane.sockets import SocketSide
 
 if TYPE_CHECKING:
     from ferryman.dataplane.observing import Tap
+    from ferryman.dataplane.valve import Valve, Valves
 
 COPY_SIZE = 128 * 1024
 _LITTLE = 32 * 1024
-
-
-class Meter:
-    """Bytes carried in one direction of all of a listener's flows."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
 
 
 class Owner(Protocol):
@@ -61,42 +55,13 @@ class Owner(Protocol):
         """Something is wrong with Ferryman itself; the owner stops the flow."""
         ...
 
+    def disturbed(self, why: str) -> None:
+        """A fault ends the connection; the owner stops the flow, with a reset."""
+        ...
+
     def ended(self) -> None:
         """Both directions came to their proper end."""
         ...
-
-
-class Direction:
-    """Bytes from ``source`` to ``sink``: those read but not yet written are ``rest`` or piped."""
-
-    __slots__ = (
-        "count",
-        "eof",
-        "finished",
-        "meter",
-        "pipe",
-        "piped",
-        "rest",
-        "sink",
-        "source",
-        "tap",
-    )
-
-    def __init__(self, source: Side, sink: Side, meter: Meter, tap: Tap | None) -> None:
-        self.source = source
-        self.sink = sink
-        self.meter = meter
-        self.tap = tap
-        self.count = 0
-        self.rest: memoryview | None = None
-        self.pipe: Pipe | None = None
-        self.piped = 0
-        self.eof = False
-        self.finished = False
-
-    @property
-    def blocked(self) -> bool:
-        return self.rest is not None or self.piped > 0
 
 
 class Flow:
@@ -143,9 +108,22 @@ class Flow:
             self._update(self.client, self.up, self.down)
             self._update(self.target, self.down, self.up)
 
+    def disturb(self, valves: Valves) -> None:
+        """What may be read is now up to these valves."""
+        for way, valve in zip((self.up, self.down), valves, strict=True):
+            if way.valve is not None:
+                way.valve.close()
+            way.valve = valve
+            if valve is not None:
+                valve.attach(functools.partial(self._valve_opens, way))
+        if self._running:
+            self._update_both()
+
     def stop(self) -> None:
         """Move no more; the sides stay open, and their owner's to end."""
         for direction in (self.up, self.down):
+            if direction.valve is not None:
+                direction.valve.close()
             if direction.pipe is not None:
                 self._pipes.give_back(direction.pipe, direction.piped)
                 direction.pipe = None
@@ -174,15 +152,50 @@ class Flow:
         if mask & WRITE and writes.blocked:
             self._flush(writes)
         if mask & (READ | HANGUP) and not (reads.eof or reads.blocked or reads.finished):
-            if reads.pipe is not None:
+            if reads.valve is not None:
+                self._regulate(reads, reads.valve, mask)
+            elif reads.pipe is not None:
                 self._splice(reads, reads.pipe)
             else:
                 self._copy(reads)
         elif mask & HANGUP and reads.finished and not writes.finished:
             self._abandon(writes)
 
-    def _copy(self, way: Direction) -> None:
-        buffer = self._loop.buffer[:COPY_SIZE]
+    def _regulate(self, way: Direction, valve: Valve, mask: int) -> None:
+        """Read as much as the faults allow."""
+        was_shut = valve.shut
+        allowed = valve.ask(way.source)
+        if isinstance(allowed, str):
+            self._owner.disturbed(allowed)
+        elif allowed:
+            before = way.count
+            if way.pipe is not None:
+                self._splice(way, way.pipe, allowed)
+            else:
+                self._copy(way, min(allowed, COPY_SIZE))
+            valve.passed(way.count - before)
+            self._check(way, valve)
+        elif valve.forever and mask & HANGUP:
+            self._source_failed(way, ConnectionResetError("it is gone, after a fault"))
+        elif not was_shut:  # else wanting nothing again would have a hang-up told again, forever
+            self._update_both()
+
+    def _check(self, way: Direction, valve: Valve) -> None:
+        """End it if a fault says so, once all that it let pass has gone."""
+        why = "" if way.finished else valve.over()
+        if why and way.blocked:
+            valve.retry()
+        elif why:
+            self._owner.disturbed(why)
+
+    def _valve_opens(self, way: Direction) -> None:
+        if way.valve is not None:
+            self._check(way, way.valve)
+        if not way.finished:
+            self._update_both()
+
+    def _copy(self, way: Direction, most: int = COPY_SIZE) -> None:
+        buffer = self._loop.buffer[:most]
         try:
             count = way.source.recv_into(buffer)
         except BlockingIOError:
@@ -216,11 +229,11 @@ class Flow:
         elif count == COPY_SIZE and self._may_splice(way):
             way.pipe = self._pipes.take()
 
-    def _splice(self, way: Direction, pipe: Pipe) -> None:
+    def _splice(self, way: Direction, pipe: Pipe, most: int = SIZE) -> None:
         source, sink, tap = way.source.fd, way.sink.fd, way.tap
         if source is None or sink is None:
             return
-        size = pipe.size
+        size = min(pipe.size, most)
         if tap is not None:
             if not tap.allows_splice:
                 self._stop_splicing(way, pipe)
@@ -359,7 +372,7 @@ class Flow:
 
     @staticmethod
     def _update(side: Side, reads: Direction, writes: Direction) -> None:
-        side.want(
-            (0 if reads.eof or reads.finished or reads.blocked else READ)
-            | (WRITE if writes.blocked else 0)
-        )
+        closed = reads.eof or reads.finished or reads.blocked
+        if reads.valve is not None and reads.valve.shut:
+            closed = True
+        side.want((0 if closed else READ) | (WRITE if writes.blocked else 0))

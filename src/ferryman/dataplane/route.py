@@ -22,7 +22,7 @@ from ferryman.dataplane.contract import (
     ListenerCounters,
     Policy,
 )
-from ferryman.dataplane.flow import Meter
+from ferryman.dataplane.direction import Meter
 
 if TYPE_CHECKING:
     from ferryman.dataplane.loop import Loop
@@ -42,6 +42,7 @@ class Route:
         pipes: Pipes,
         dial: Callable[[DialSpec, Dialled], Dial],
         emit: Callable[[Event], None],
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
         self.loop = loop
@@ -58,6 +59,7 @@ class Route:
         self._waiting: dict[Connection, None] = {}  # in order of arrival
         self._load: Counter[str] = Counter()
         self._turn = 0
+        self._chance = chance
         self._total = 0
         self._failed = 0
 
@@ -69,6 +71,8 @@ class Route:
             watch = self.observer.watch(number, self.name, peer)
         connection = Connection(self, client, peer, number, watch)
         self._connections.add(connection)
+        if self.policy.faults and self._disturb(connection, new=True):
+            return
         connection.seek()
 
     # -- told by the engine --
@@ -91,8 +95,12 @@ class Route:
 
     def set_policy(self, policy: Policy, generation: int) -> None:
         """How to treat connections from now on; those that wait keep their deadline."""
-        if self._newer("policy", generation):
-            self.policy = policy
+        if not self._newer("policy", generation):
+            return
+        before, self.policy = self.policy, policy
+        if policy.faults != before.faults:
+            for connection in list(self._connections):
+                self._disturb(connection, new=False)
 
     def try_now(self) -> None:
         """Whoever waits before dialling again need not."""
@@ -189,6 +197,22 @@ class Route:
         self._waiting.pop(connection, None)
         self._connections.discard(connection)
         self._failed += failed
+
+    def _disturb(self, connection: Connection, *, new: bool) -> bool:
+        """Let the policy's faults befall a connection; True if it is dropped."""
+        from ferryman.dataplane import faults, valve  # only those who ask for faults need them
+
+        if self._chance is None:
+            from random import random
+
+            self._chance = random
+        own = faults.befall(self.policy.faults, self._chance)
+        dropped = next((f for f in own if f.kind == "drop"), None) if new else None
+        if dropped is not None:
+            connection.drop(dropped)
+            return True
+        connection.disturb(valve.valves(self.loop, own, self._chance))
+        return False
 
     def _newer(self, what: str, generation: int) -> bool:
         if generation < self._generations[what]:
