@@ -12,14 +12,18 @@ from dataclasses import asdict, dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Tells one file from another, whatever they are called."""
+    """Tells one file from another, whatever they are called. An inode's number is soon another
+    file's once that is removed, so there is also when it was made, in ns: nothing changes a
+    socket's st_mtime later.
+    """
 
     device: int
     inode: int
+    made: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        return cls(status.st_dev, status.st_ino)
+        return cls(status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
