@@ -16,7 +16,8 @@ import base64
 import binascii
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ferryman.errors import PeerError
 from ferryman.protocols.multiplex import (
@@ -45,8 +46,7 @@ SEND_LIMIT = 1 << 20
 _PORT = struct.Struct("<H")
 
 
-@dataclass(slots=True)
-class _Inbox:
+class _Inbox(Struct):
     """The message that is coming in."""
 
     channel: int = -1  # until its first byte is here

@@ -9,21 +9,20 @@ wire, ``answering`` a server's; ``dataplane.wires`` and ``demo`` move the bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The other end knows the pair; the pod has not been dialled yet."""
 
     pair: int
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """Bytes of a pair, a view into the buffer given to ``receive`` where that can be: it holds
     until that buffer is used again, and chunks have nothing to do with frames.
     """
@@ -32,8 +31,7 @@ class Data:
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The other end's bytes are over (FIN). A FIN alone does not mean complete: wait for
     ErrorEnded without an ErrorText before calling it a success.
     """
@@ -41,37 +39,32 @@ class Finished:
     pair: int
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(Struct, frozen=True):
     """What the error stream says, for people; more may follow. Cut to 64 KiB a pair."""
 
     pair: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEnded:
+class ErrorEnded(Struct, frozen=True):
     """The error stream ended: nothing more is said about this pair's success."""
 
     pair: int
 
 
-@dataclass(frozen=True, slots=True)
-class PairReset:
+class PairReset(Struct, frozen=True):
     """The data stream ended with an RST."""
 
     pair: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """The answer to ``ping``, by its number."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class GoneAway:
+class GoneAway(Struct, frozen=True):
     """The other end closes the whole wire; what it says afterwards is not listened to.
 
     ``clean`` if it said that nothing was wrong (GOAWAY 0, or a Close with 1000).
@@ -81,15 +74,13 @@ class GoneAway:
     clean: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PairAwaited:
+class PairAwaited(Struct, frozen=True):
     """Server: the first of a pair's two streams is here; ``time_out`` it after 30 s."""
 
     pair: int
 
 
-@dataclass(frozen=True, slots=True)
-class PairOpened:
+class PairOpened(Struct, frozen=True):
     """Server: a client wants this port; it has been accepted already, as Kubernetes does."""
 
     pair: int
@@ -204,16 +195,14 @@ class ServerWire(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(Struct, frozen=True):
     """The upgrade was accepted: ``events`` came with it already."""
 
     wire: ClientWire
     events: list[Event]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The upgrade was refused. ``message`` is the server's own if it sent a Kubernetes Status.
 
     ``retry_after`` is in seconds. ``fall_back`` says whether another transport may fare better.

@@ -9,7 +9,7 @@ through it. Source: ``portforward-wire`` as observed on Kubernetes 1.36, and cli
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from ferryman.errors import PeerError
 from ferryman.protocols.multiplex import (
@@ -94,8 +94,7 @@ class _SpdyWire:
         return [GoneAway(str(closed), clean=closed.clean)]
 
 
-@dataclass(slots=True)
-class _ClientPair:
+class _ClientPair(Struct):
     number: int
     error: int
     data: int
@@ -217,8 +216,7 @@ class PortForwardClient(_SpdyWire):
             self._by_stream.pop(pair.error)
 
 
-@dataclass(slots=True)
-class _ServerPair:
+class _ServerPair(Struct):
     number: int
     request: str
     port: int

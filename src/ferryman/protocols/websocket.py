@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.errors import PeerError
 from ferryman.protocols.buffers import coalesce
@@ -33,8 +34,7 @@ _PONGS_LIMIT = 256  # that wait to be sent
 _NO_CODE = 1005  # a Close without a code
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Some of a message's payload; ``starts`` and ``ends`` tell the message's boundaries."""
 
     data: memoryview
@@ -43,13 +43,11 @@ class Piece:
     text: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PongReceived:
+class PongReceived(Struct, frozen=True):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True):
     """The peer sent Close; 1000 is a proper end, for a tunnel EOF."""
 
     code: int

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Open:
+
+class Open(Struct, frozen=True):
     """Begin a handshake; ``dial`` is whom it is for if it can be of use to nobody else (v4)."""
 
     wire: int
@@ -15,23 +16,20 @@ class Open:
     dial: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(Struct, frozen=True):
     """Open a stream for this dial on that wire."""
 
     dial: int
     wire: int
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """End a wire that nobody uses, or a handshake that nobody waits for."""
 
     wire: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """There will be no wire for this dial: its handshake failed, or see ``why``."""
 
     dial: int

@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from ferryman.dataplane.contract import (
     ClusterReached,
@@ -47,8 +49,7 @@ HANGS = 1.0
 """Seconds after which a handshake that has come to nothing may hang."""
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """A dial that waits for its wire."""
 
     address: PodAddress

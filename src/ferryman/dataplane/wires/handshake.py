@@ -8,8 +8,9 @@ a refusal means is ``judgement``'s; ``link`` connects and remembers; ``cluster``
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ferryman.dataplane.contract import READ, WRITE, Dial, DialFailure, PodAddress
 from ferryman.dataplane.loop import Timer
@@ -33,8 +34,7 @@ TIMEOUT = 15.0
 _CHUNK = 16384
 
 
-@dataclass(frozen=True, slots=True)
-class Upgraded:
+class Upgraded(Struct, frozen=True):
     """A wire; ``events`` came with the answer already. Only ``shareable`` ones can be kept."""
 
     transport: Transport
@@ -43,13 +43,11 @@ class Upgraded:
     shareable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PortWanted:
+class PortWanted(Struct, frozen=True):
     """Only v4 channels may be left to try, and they dial at the upgrade: say which port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreached:
+class Unreached(Struct, frozen=True):
     """It failed before it came to the pod: the API server, or what stands before it, is away."""
 
     failure: DialFailure

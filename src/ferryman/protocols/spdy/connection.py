@@ -9,8 +9,9 @@ nor respects one. A frame for a stream that is over is dropped: it crossed our R
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from ferryman.errors import PeerError
 from ferryman.protocols.buffers import coalesce
@@ -38,26 +39,22 @@ _LARGEST_WINDOW = (1 << 31) - 1
 _ANSWERS_LIMIT = 1024  # pongs and refusals that wait to be sent
 
 
-@dataclass(frozen=True, slots=True)
-class StreamOpened:
+class StreamOpened(Struct, frozen=True):
     stream: int
     headers: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Replied:
+class Replied(Struct, frozen=True):
     stream: int
     headers: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class HeadersReceived:
+class HeadersReceived(Struct, frozen=True):
     stream: int
     headers: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class DataReceived:
+class DataReceived(Struct, frozen=True):
     """A piece of a stream's data; ``ends_frame`` if it is the last of its DATA frame."""
 
     stream: int
@@ -65,26 +62,22 @@ class DataReceived:
     ends_frame: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnded:
+class StreamEnded(Struct, frozen=True):
     """The peer's direction ended with a FIN."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamReset:
+class StreamReset(Struct, frozen=True):
     stream: int
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class PongReceived:
+class PongReceived(Struct, frozen=True):
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class WentAway:
+class WentAway(Struct, frozen=True):
     """GOAWAY: nothing that follows is read, as spdystream does."""
 
     last_stream: int
@@ -103,8 +96,7 @@ Event = (
 )
 
 
-@dataclass(slots=True)
-class _Stream:
+class _Stream(Struct):
     state: State
     credit: int  # of its window, over the initial one: a change of that costs nothing a stream
     replied: bool

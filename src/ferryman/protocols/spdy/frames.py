@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ferryman.errors import PeerError
 
@@ -36,8 +37,7 @@ _TWO = struct.Struct("!II")
 _SYN = struct.Struct("!IIBB")
 
 
-@dataclass(frozen=True, slots=True)
-class SynStream:
+class SynStream(Struct, frozen=True):
     stream: int
     block: bytes
     flags: int = 0
@@ -49,8 +49,7 @@ class SynStream:
         return _control(1, self.flags, fixed + self.block)
 
 
-@dataclass(frozen=True, slots=True)
-class SynReply:
+class SynReply(Struct, frozen=True):
     stream: int
     block: bytes
     flags: int = 0
@@ -59,8 +58,7 @@ class SynReply:
         return _control(2, self.flags, _ONE.pack(self.stream) + self.block)
 
 
-@dataclass(frozen=True, slots=True)
-class RstStream:
+class RstStream(Struct, frozen=True):
     stream: int
     status: int
 
@@ -68,8 +66,7 @@ class RstStream:
         return _control(3, 0, _TWO.pack(self.stream, self.status))
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """``entries`` are (flags, id, value)."""
 
     entries: tuple[tuple[int, int, int], ...]
@@ -80,16 +77,14 @@ class Settings:
         return _control(4, self.flags, _ONE.pack(len(self.entries)) + body)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     id: int
 
     def encode(self) -> bytes:
         return _control(6, 0, _ONE.pack(self.id))
 
 
-@dataclass(frozen=True, slots=True)
-class GoAway:
+class GoAway(Struct, frozen=True):
     last_stream: int
     status: int
 
@@ -97,8 +92,7 @@ class GoAway:
         return _control(7, 0, _TWO.pack(self.last_stream, self.status))
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     stream: int
     block: bytes
     flags: int = 0
@@ -107,8 +101,7 @@ class Headers:
         return _control(8, self.flags, _ONE.pack(self.stream) + self.block)
 
 
-@dataclass(frozen=True, slots=True)
-class WindowUpdate:
+class WindowUpdate(Struct, frozen=True):
     """``stream`` 0 is the whole connection."""
 
     stream: int
@@ -118,8 +111,7 @@ class WindowUpdate:
         return _control(9, 0, _TWO.pack(self.stream, self.delta))
 
 
-@dataclass(frozen=True, slots=True)
-class DataChunk:
+class DataChunk(Struct, frozen=True):
     """A piece of a DATA frame; ``ends_frame`` on its last, and only there ``fin`` may be set."""
 
     stream: int
