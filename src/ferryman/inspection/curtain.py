@@ -31,6 +31,11 @@ class Curtain:
         self._spans: deque[Span] = deque()
         self._scrubber: Scrubber | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
+
     def hold(self, record: Carried, end: int) -> None:
         """The next record; ``end`` is the offset after it."""
         if isinstance(record, Chunk):

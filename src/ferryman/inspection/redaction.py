@@ -5,12 +5,15 @@ Decoders say where secrets are (``Span``s, overwritten in raw bytes by ``session
 masks what looks like a secret in a head, however the bytes are cut.
 
 Of a query string, and of every other value that holds a URL, the parameters named below are
-secrets, too, and so is a ``user:password@``'s password: tokens are handed round in redirects and log-in links.
+secrets, too, and so is a ``user:password@``'s password: tokens are handed round in redirects and
+log-in links.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 
 REDACTED = "[redacted]"
 FILLER = 0x2A
@@ -33,28 +36,36 @@ _NAMES = frozenset(
 )
 _SUFFIXES = ("token", "secret", "password", "passwd", "api-key", "apikey", "auth-key", "access-key")
 
-_PARAMETERS = (
-    r"(?:[a-z_-]{0,24}(?:token|secret|password|passwd|apikey|api_key|api-key|signature)"
-    r"|sig|client_assertion|x-amz-credential)"
-)
-_IN_TEXT = re.compile(
-    rf"(?:^|[?&;#\s\"'<,])(?i:{_PARAMETERS})=([^&;#\s\"'<>,]+)"
-    r"|://[^/\s@:?#]{0,256}:([^/\s@?#]{1,1024})@"
-    r"|(?i:base64url\.bearer\.authorization\.k8s\.io\.)([^\s,]+)"
-)
+_PARAMETERS = frozenset(("sig", "client_assertion", "x-amz-credential"))
+_PARAMETER_SUFFIXES = (
+    "token", "secret", "password", "passwd", "apikey", "api_key", "api-key", "signature",
+)  # fmt: skip
+
+_NAME_BEFORE = re.compile(r"[\w.-]+\Z")
+_PARAMETER_VALUE = re.compile(r"=([^&;#\s\"'<>,]+)")
+_USER_INFO = re.compile(r"://[^/\s@:?#]{0,256}:([^/\s@?#]{1,1024})@")
+_BEARER_PROTOCOL = re.compile(r"base64url\.bearer\.authorization\.k8s\.io\.([^\s,]+)")
+"""A WebSocket sub-protocol by which browsers log in to Kubernetes."""
 _SCHEME = re.compile(r"(?i:Basic|Bearer|Digest|Negotiate|NTLM|Token|AWS4-HMAC-SHA256) +(?=\S)")
 
-_OPENER = re.compile(
-    rb"\n(?i:(?:proxy-)?authorization|(?:proxy-)?authentication-info|(?:set-)?cookie2?"
+_LONGEST_NAME = 48
+_SECRET_LINE = re.compile(
+    rb"\n(?i:(?:(?:proxy-)?authorization|(?:proxy-)?authentication-info|(?:set-)?cookie2?"
     rb"|x-registry-(?:auth|config)|x-ms-authorization-auxiliary|x-forwarded-client-cert"
+    rb"|sec-websocket-protocol"
     rb"|[\w-]{0,40}(?:token|secret|password|passwd|api-?key|auth-key|access-key))[ \t]{0,8}:"
-    rb"|\n(?i:AUTH|PASS) "
-    rb"|[?&](?i:" + _PARAMETERS.encode() + rb")=|(?i:authorization\.k8s\.io\.)"
+    rb"|(?:AUTH|PASS) )"
 )
-_CLOSER = {True: re.compile(rb"\n"), False: re.compile(rb"[&;#\s\"'<>,]")}
+_SECRET_PARAMETER = re.compile(
+    rb"[?&](?i:[a-z_-]{0,24}(?:token|secret|password|passwd|api[_-]?key|signature)"
+    rb"|sig|client_assertion|x-amz-credential)="
+)
+_LINE_END = re.compile(rb"\n")
+_PARAMETER_END = re.compile(rb"[&;#\s\"'<>,]")
 _LONGEST_OPENER = 80
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether the whole value of the field of that (lower-case) name is a secret."""
     return name in _NAMES or name.endswith(_SUFFIXES)
@@ -73,8 +84,26 @@ def secrets(name: str, value: str) -> list[tuple[int, int]]:
 
 
 def in_text(text: str) -> list[tuple[int, int]]:
-    """Where there are secrets in a text that may hold URLs."""
-    return [match.span(match.lastindex or 0) for match in _IN_TEXT.finditer(text)]
+    """Where there are secrets in a text that may hold URLs, in order."""
+    found = [
+        match.span(1)
+        for match in (_PARAMETER_VALUE.finditer(text) if "=" in text else ())
+        if _names_secret(text, match.start())
+    ]
+    if "@" in text:
+        found += [match.span(1) for match in _USER_INFO.finditer(text)]
+    if ".authorization.k8s.io." in text:
+        found += [match.span(1) for match in _BEARER_PROTOCOL.finditer(text)]
+    return sorted(found)
+
+
+def _names_secret(text: str, end: int) -> bool:
+    """Whether the name that ends there is that of a secret parameter."""
+    name = _NAME_BEFORE.search(text, max(0, end - _LONGEST_NAME), end)
+    if name is None:
+        return False
+    lower = name[0].lower()
+    return lower in _PARAMETERS or lower.endswith(_PARAMETER_SUFFIXES)
 
 
 def redacted(text: str, spans: list[tuple[int, int]]) -> str:
@@ -96,7 +125,7 @@ class Scrubber:
     """
 
     def __init__(self, *, inside: bool = False) -> None:
-        self._until: re.Pattern[bytes] | None = _CLOSER[True] if inside else None
+        self._until: re.Pattern[bytes] | None = _LINE_END if inside else None
         self._before = b"" if inside else b"\n"  # what an opener may have begun with
 
     def scrub(self, data: bytes) -> bytes:
@@ -104,23 +133,24 @@ class Scrubber:
         text = self._before + data
         out: bytearray | None = None
         position = 0
-        while True:
-            if self._until is None:
-                opener = _OPENER.search(text, position)
-                if opener is None:
-                    break
-                self._until = _CLOSER[opener[0][-1:] in b": "]
-                position = opener.end()
-            closer = self._until.search(text, position)
-            end = closer.start() if closer else len(text)
-            if end > position:
-                out = out if out is not None else bytearray(text)
-                out[position:end] = bytes([FILLER]) * (end - position)
-            position = end
-            if closer is None:
-                break
-            self._until = None
+        for opened, until in self._openers(text):
+            if opened < position:
+                continue  # inside of another one
+            closer = until.search(text, opened)
+            position = closer.start() if closer else len(text)
+            if position > opened:
+                out = bytearray(text) if out is None else out
+                out[opened:position] = bytes([FILLER]) * (position - opened)
+            self._until = None if closer else until
         before = len(self._before)
         # What was masked can begin no opener; what was not may be the first half of one.
         self._before = b"" if self._until else text[max(position, len(text) - _LONGEST_OPENER) :]
         return data if out is None else bytes(out[before:])
+
+    def _openers(self, text: bytes) -> Iterator[tuple[int, re.Pattern[bytes]]]:
+        """Where secrets begin, and how each of them ends."""
+        if self._until is not None:
+            yield 0, self._until
+        lines = [(match.end(), _LINE_END) for match in _SECRET_LINE.finditer(text)]
+        parameters = [(match.end(), _PARAMETER_END) for match in _SECRET_PARAMETER.finditer(text)]
+        yield from sorted(lines + parameters, key=lambda opener: opener[0])

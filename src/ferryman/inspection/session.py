@@ -53,6 +53,7 @@ class Session:
         self._redact = redact
         self._raw = raw
         self._body_limit = body_limit
+        self._bytes = raw or body_limit > 0  # whether any may be shown
         self._protocol = ""
         self._decoder: Decoder | None = None
         self._early: list[feed.Record] | None = []  # while the protocol is not known
@@ -96,7 +97,8 @@ class Session:
     def _carried(self, record: Carried, count: int) -> list[Seen]:
         direction = record.direction
         self._offsets[direction] += count
-        self._curtains[direction].hold(record, self._offsets[direction])
+        if self._bytes or not isinstance(record, feed.Chunk):
+            self._curtains[direction].hold(record, self._offsets[direction])
         if self._early is None:
             return self._feed(record)
         self._early.append(record)
@@ -188,7 +190,10 @@ class Session:
         seen: list[Seen] = []
         for direction in _DIRECTIONS:
             curtain = self._curtains[direction]
-            curtain.mask(decoder.secrets(direction))
+            spans = decoder.secrets(direction)
+            if not curtain.holds:
+                continue
+            curtain.mask(spans)
             examined = decoder.examined(direction)
             if switch is not None:  # the rest is for the successor to examine
                 start = switch.start

@@ -16,7 +16,6 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from ferryman.inspection.http1 import head as heads
 from ferryman.inspection.decoder import FOREVER, Span, Start, Switch, Undecodable
 from ferryman.inspection.events import (
     Event,
@@ -27,6 +26,7 @@ from ferryman.inspection.events import (
     MessageEnded,
 )
 from ferryman.inspection.feed import DOWN, UP, Direction
+from ferryman.inspection.http1 import head as heads
 from ferryman.inspection.titles import title
 
 HEAD_LIMIT = 65536

@@ -25,7 +25,8 @@ ANSWER_BEGUN = re.compile(rb"(?:H|HT|HTT|HTTP/?1?\.?[01]?)\Z|HTTP/1\.[01](?: [^\
 REQUEST_LINE = re.compile(rb"[A-Za-z][A-Za-z_-]{0,31} [^ \r\n]+ HTTP/1\.[01]\r?\n")
 ANSWER_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
 
-_FIELD = re.compile(r"([^:\s][^:\r\n]*?)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
+_FIELD = re.compile(r"([^:\s][^:\r\n]*):[ \t]*([^\r\n]*)")
+_LOOSE = (" :", "\t:", " \r", "\t\r", " \n", "\t\n")  # blanks where a field should not have any
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)([^?#]*)")
 
@@ -47,14 +48,14 @@ def read(head: bytes, *, redact: bool) -> Head:
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(lambda match: " " * len(match[0]), text)
     begin = text.index("\n") + 1
-    fields = _FIELD.findall(text, begin)
+    fields = _fields(text, begin)
     headers = {name.lower(): value for name, value in fields}
     if len(headers) < len(fields):
         _join(headers, fields)
     secrets = _secrets(text, begin, headers)
     if secrets and redact:
         text = redaction.redacted(text, secrets)
-        fields = _FIELD.findall(text, text.index("\n") + 1)
+        fields = _fields(text, text.index("\n") + 1)
     if not head.isascii():
         fields = [(_utf8(name), _utf8(value)) for name, value in fields]
         text = _utf8(text[: text.index("\n") + 1])
@@ -119,6 +120,13 @@ def _with_type(facts: dict[str, str | int], head: Head) -> dict[str, str | int]:
     return facts
 
 
+def _fields(text: str, begin: int) -> list[tuple[str, str]]:
+    fields = _FIELD.findall(text, begin)
+    if any(blank in text for blank in _LOOSE):
+        return [(name.rstrip(), value.rstrip()) for name, value in fields]
+    return fields
+
+
 def _join(headers: dict[str, str], fields: list[tuple[str, str]]) -> None:
     """Of the fields that say where a body ends, several are a list or a contradiction."""
     for name in ("transfer-encoding", "content-length", "connection", "upgrade"):
@@ -141,12 +149,12 @@ def _length(head: Head, otherwise: int) -> int:
 
 def _secrets(text: str, begin: int, headers: dict[str, str]) -> list[tuple[int, int]]:
     """Offsets of all secrets, in order."""
-    if not any(redaction.is_secret(name) for name in headers):
+    if not any(map(redaction.is_secret, headers)):
         return redaction.in_text(text)
     found = redaction.in_text(text[:begin])
     for match in _FIELD.finditer(text, begin):
         start = match.start(2)
-        inside = redaction.secrets(match[1].lower(), match[2])
+        inside = redaction.secrets(match[1].rstrip().lower(), match[2])
         found += [(start + a, start + b) for a, b in inside]
     return found
 
