@@ -1,7 +1,7 @@
 """``ferry relay LISTEN TARGET``: bytes between two addresses, in the foreground.
 
 Runs the data plane's engine on the main thread, without store and without asyncio, so that it
-listens at once. Other listeners and targets, decoding and faults come with ``ferry socat``'s
+listens at once. Other listeners and targets, and decoding, come with ``ferry socat``'s
 grammar; ``lines`` writes what happens without ever holding up the bytes.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ferryman import addresses
 from ferryman.addresses import Address, TcpAddress
+from ferryman.cli.disturbing import add_fault_argument, faults_of
 from ferryman.cli.limits import raise_descriptor_limit
 from ferryman.cli.lines import Lines, happened
 from ferryman.cli.output import complain, result
@@ -44,6 +45,8 @@ examples:
   ferry relay 8080 /run/docker.sock           a UNIX socket, by TCP
   ferry relay ./x.sock [::1]:80               the other way round
   ferry relay 8080 8081 --hold 30s            clients wait while the server restarts
+  ferry relay 8080 8081 --fault latency=200ms±50,down --fault drop=5%
+                                              a bad day, on purpose
 
 Ctrl-C stops accepting and lets open connections end for 2 s; a second one ends them at once."""
 
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="0s",
         help="how long a client waits for a target that refuses, such as 30s (default: not at all)",
     )
+    add_fault_argument(parser)
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no line per connection, only errors"
     )
@@ -71,18 +75,18 @@ def run(args: argparse.Namespace) -> int:
     listen, target = addresses.parse(args.listen), addresses.parse(args.target)
     if isinstance(target, TcpAddress) and target.port == 0:
         raise UserError("port 0 is no target", "name the port that the server listens on")
-    hold = _seconds(args.hold)
+    policy = Policy(hold=_seconds(args.hold), faults=faults_of(args))
     raise_descriptor_limit()
-    return _Relay(listen, target, hold, quiet=args.quiet).run()
+    return _Relay(listen, target, policy, quiet=args.quiet).run()
 
 
 class _Relay:
     """One relay, from its listener to its last line."""
 
-    def __init__(self, listen: Address, target: Address, hold: float, *, quiet: bool) -> None:
+    def __init__(self, listen: Address, target: Address, policy: Policy, *, quiet: bool) -> None:
         self._listen = listen
         self._target = target
-        self._hold = hold
+        self._policy = policy
         self._quiet = quiet
         self._loop = Loop()
         self._lines = Lines(self._loop)
@@ -92,8 +96,7 @@ class _Relay:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
-        policy = Policy(hold=self._hold)
-        self._engine.policy(_LISTENER, policy, 0)
+        self._engine.policy(_LISTENER, self._policy, 0)
         self._engine.endpoints(_LISTENER, [Endpoint(str(self._target), self._target)], 0)
         if not self._bound(self._engine.apply(self._binds())):
             self._engine.stop(0, self._loop.stop)
