@@ -163,8 +163,12 @@ def _list(words: Iterable[str]) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value * 1000:.10g}ms" if value < 1 else f"{value:.10g}s"
+    return f"{_decimal(value * 1000)}ms" if value < 1 else f"{_decimal(value)}s"
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.10g}%"
+    return f"{_decimal(share * 100)}%"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
