@@ -87,7 +87,7 @@ def entry(happened: Exchange) -> dict[str, Any]:
 
 
 def came_back(*happened: Exchange | feed.Record) -> list[Exchange]:
-    return from_har(json.dumps(written(*happened)).encode())
+    return from_har(json.dumps(written(*happened)).encode(), redact=False)
 
 
 def test_an_exchange_is_an_entry_with_its_times() -> None:
@@ -318,3 +318,16 @@ def test_any_exchange_passes_the_schema(
     if answer is not None:
         answer = replace(answer, facts={**answer.facts, "status": status})
     written(exchange(request, answer))
+
+
+def test_secrets_of_somebody_elses_har_do_not_come_out_unless_asked_for() -> None:
+    headers = [
+        {"name": "authorization", "value": "Bearer pl4nted"},
+        {"name": "Cookie", "value": "s=pl4nted"},
+    ]
+    url = "https://bob:pl4nted@example.test/a?token=pl4nted"
+    request = {"method": "GET", "url": url, "headers": headers}
+    response = {"status": 200, "headers": [{"name": "Set-Cookie", "value": "s=pl4nted"}]}
+    har = json.dumps({"log": {"entries": [{"request": request, "response": response}]}}).encode()
+    assert "pl4nted" not in repr(from_har(har))
+    assert repr(from_har(har, redact=False)).count("pl4nted") >= 5

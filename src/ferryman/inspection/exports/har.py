@@ -277,7 +277,12 @@ def _url(request: Message) -> str:
     if not path.startswith(("http://", "https://")):
         slash = "" if path.startswith("/") else "/"
         path = f"http://{request.facts.get('host') or 'localhost'}{slash}{path}"
-    return quote(_clean(path), safe=_URL_SAFE)
+    url = quote(_clean(path), safe=_URL_SAFE)
+    try:
+        urlsplit(url)
+    except ValueError:  # a bracket that no IPv6 address is in
+        return url.replace("[", "%5B").replace("]", "%5D")
+    return url
 
 
 def target(request: Message) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ferryman.errors import UserError
+from ferryman.inspection import redaction
 from ferryman.inspection.bodies import field
 from ferryman.inspection.events import Facts, Fields
 from ferryman.inspection.exchanges import Exchange, Message
@@ -25,8 +26,11 @@ _PROTOCOLS = {"http/2": "h2", "http/2.0": "h2", "h2": "h2"}
 _KINDS = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
 
-def from_har(data: bytes) -> list[Exchange]:
-    """The file's exchanges, in order; raises UserError if it is no HAR."""
+def from_har(data: bytes, *, redact: bool = True) -> list[Exchange]:
+    """The file's exchanges, in order; raises UserError if it is no HAR.
+
+    Browsers write secrets into theirs: with ``redact`` they do not come out.
+    """
     try:
         entries = json.loads(data)["log"]["entries"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -36,8 +40,21 @@ def from_har(data: bytes) -> list[Exchange]:
     exchanges: list[Exchange] = []
     for number, entry in enumerate(entries, 1):
         if isinstance(entry, dict):
-            exchanges += _exchanges(entry, number)
+            exchanges += _exchanges(_without_secrets(entry) if redact else entry, number)
     return exchanges
+
+
+def _without_secrets(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry with its URL's and its headers' secrets redacted."""
+    said = dict(_object(entry, "request"))
+    said["url"] = redaction.value(":path", _text(said, "url"))
+    redacted = {**entry, "request": said, "response": dict(_object(entry, "response"))}
+    for side in (redacted["request"], redacted["response"]):
+        side["headers"] = [
+            {"name": name, "value": redaction.value(name, value)}
+            for name, value in _fields(side, "headers")
+        ]
+    return redacted
 
 
 def _exchanges(entry: Mapping[str, Any], number: int) -> Iterator[Exchange]:
@@ -138,8 +155,9 @@ def _websocket(upgrade: Exchange, said: Mapping[str, Any], number: int) -> Excha
         body = _unbased(body)
     time = said.get("time")
     at = int(time * 1e9) if isinstance(time, int | float) and 0 <= time < 1e10 else 0
+    words = body[:400].decode(errors="replace") if kind == "text" else ""
     message = Message(
-        title=kind,
+        title=one_line(f"{kind} {words}".strip()),
         began=at,
         ended=at,
         facts={"opcode": kind},
