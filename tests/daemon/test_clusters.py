@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from ferryman.access.credentials import Fixed, Headers
+from ferryman.access.credentials import Fixed, Headers, bearer
 from ferryman.access.kubeconfig import Access
-from ferryman.daemon.clusters import Clusters
+from ferryman.daemon.clusters import LOOK, RETIRE, Clusters
 from ferryman.dataplane.contract import ClusterSettings
-from ferryman.errors import UserError
+from ferryman.errors import Unavailable, UserError
+from ferryman.kube.resources import PODS
 from ferryman.runtime.clock import ManualClock
 
 
@@ -22,6 +24,7 @@ class Plane:
     def __init__(self) -> None:
         self.clusters: list[str] = []
         self.credentials_of: list[str] = []
+        self.given: list[Headers] = []
         self.told = asyncio.Event()
 
     async def cluster(self, settings: ClusterSettings) -> None:
@@ -29,6 +32,7 @@ class Plane:
 
     async def credentials(self, cluster: str, headers: Headers, expires: float | None) -> None:
         self.credentials_of.append(cluster)
+        self.given.append(headers)
         self.told.set()
 
     def reachable(self) -> None:
@@ -41,20 +45,33 @@ class Config:
     def __init__(self) -> None:
         self.contexts = ["one", "two"]
         self.loaded: list[str] = []
+        self.token = "t1"
+        self.port = 1
 
     def __call__(self, context: str) -> Access:
         self.loaded.append(context)
         name = context or "one"
         if name not in self.contexts:
             raise UserError(f'context "{name}" does not exist')
-        return Access(name, f"cluster-{name}", "n", "http://127.0.0.1:1", None, Fixed())
+        return Access(
+            name,
+            f"cluster-{name}",
+            "n",
+            f"http://127.0.0.1:{self.port}",
+            None,
+            Fixed(bearer(self.token)),
+            fingerprint=hash((self.token, self.port)),
+        )
 
 
 class World:
-    def __init__(self, group: asyncio.TaskGroup) -> None:
+    def __init__(self, group: asyncio.TaskGroup, files: tuple[str, ...] = ()) -> None:
         self.config = Config()
         self.plane = Plane()
-        self.clusters = Clusters(self.config, self.plane, ManualClock(), group, "/config")
+        self.clock = ManualClock()
+        self.clusters = Clusters(self.config, self.plane, self.clock, group, "/config", files)
+        self.changed: list[str] = []
+        self.clusters.changed = self.changed.append
 
 
 @pytest.fixture
@@ -107,6 +124,69 @@ async def test_the_data_plane_is_told_of_a_cluster_when_that_is_needed(world: Wo
     assert world.plane.credentials_of == ["two"]
     world.clusters.suspect()
     world.clusters.drop_idle("two")
+
+
+async def test_what_is_open_stays_as_it_is_while_the_kubeconfig_says_the_same(
+    world: World,
+) -> None:
+    before = await world.clusters.open("two")
+    await world.clusters.reload()
+    assert world.clusters.get("two") is before
+    assert world.changed == [""]  # others may have come
+
+
+async def test_other_credentials_are_used_from_then_on_without_anything_being_opened_anew(
+    world: World,
+) -> None:
+    before = await world.clusters.open("two")
+    await world.clusters.for_relays["two"].introduce()
+    world.config.token = "t2"
+    await world.clusters.reload()
+    assert world.clusters.get("two") is before
+    assert world.changed == ["two", ""]
+    await world.plane.told.wait()
+    assert world.plane.given == [bearer("t2")]
+    await world.clusters.reload()
+    assert world.changed == ["two", "", ""]
+
+
+async def test_a_context_that_leads_elsewhere_is_opened_anew(world: World) -> None:
+    before = await world.clusters.open("two")
+    cluster = world.clusters.for_relays["two"]
+    world.config.port = 2
+    await world.clusters.reload()
+    after = world.clusters.get("two")
+    assert after is not None
+    assert after is not before
+    assert world.clusters.for_relays["two"] is not cluster
+    assert world.changed == ["two", ""]
+    await world.clock.advance(RETIRE)
+    with pytest.raises(Unavailable, match="was closed"):
+        await before.client.get(PODS, "a", "n")
+
+
+async def test_a_kubeconfig_that_makes_no_sense_changes_nothing(world: World) -> None:
+    before = await world.clusters.open("two")
+    world.config.contexts.remove("two")
+    await world.clusters.reload()
+    assert world.clusters.get("two") is before
+
+
+async def test_a_file_that_changes_is_noticed_within_a_second(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    async with asyncio.TaskGroup() as group:
+        world = World(group, (str(file),))
+        noticed = asyncio.Event()
+        world.clusters.changed = lambda _: noticed.set()
+        async with world.clusters:
+            watching = group.create_task(world.clusters.watch())
+            for text in ("made", "changed"):
+                while not noticed.is_set():
+                    file.write_text(text)
+                    await world.clock.advance(LOOK)
+                    await asyncio.sleep(0)  # its looks are a thread's
+                noticed.clear()
+            watching.cancel()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from ferryman.access import kubeconfig
+from ferryman.api.conditions import find_condition
 from ferryman.api.kinds import kubernetesdiscovery as kd
 from ferryman.api.kinds import portforward as pf
 from ferryman.api.kinds.cluster import CLUSTERS, new_cluster
@@ -31,7 +32,16 @@ from ferryman.api.kinds.kubernetesdiscovery import (
     Watch,
 )
 from ferryman.api.kinds.portforward import PORT_FORWARDS, Forward, PortForwardSpec
-from ferryman.api.kinds.relay import RELAYS
+from ferryman.api.kinds.relay import (
+    RELAYS,
+    Listen,
+    Port,
+    RelaySpec,
+    Target,
+    Workload,
+    new_relay,
+)
+from ferryman.api.kinds.relay import status_of as relay_status_of
 from ferryman.api.resource import Object
 from ferryman.api.scheme import Scheme
 from ferryman.api.status import NotFound
@@ -139,7 +149,8 @@ async def _world(config: str) -> AsyncIterator[World]:
     dataplane = ThreadedDataPlane()
     load = partial(_load, config)
     try:
-        async with standing(store, dataplane, Settings(load, config), clock) as clusters:
+        settings = Settings(load, config, (config,))
+        async with standing(store, dataplane, settings, clock) as clusters:
             yield World(store, clusters)
     finally:
         await dataplane.stop(0)
@@ -392,6 +403,46 @@ async def test_tilts_objects_are_applied_and_read_with_kubectl(
             return not (await world.store.list(PORT_FORWARDS)).items
 
         await world.until(nothing_left)
+
+
+def read(config: str) -> Any:
+    return yaml.safe_load(Path(config).read_text())
+
+
+async def test_a_context_that_is_changed_in_the_kubeconfig_is_followed(
+    config: str, demos: dict[str, Demo], tmp_path: Path
+) -> None:
+    """First its credentials, then where it leads: nobody starts anything anew."""
+    said = read(config)
+    token, said["users"][0]["user"]["token"] = said["users"][0]["user"]["token"], "expired"
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(said))
+    async with _world(str(path)) as world:
+        pods = {name: pod_of(demo) for name, demo in demos.items()}
+        workload = Workload(kind="deployment", name="example-go")
+        port = Port(name="http", listen=Listen(hosts=("127.0.0.1",)), target_port=8000)
+        spec = RelaySpec(ports=(port,), target=Target(workload=workload))
+        await world.store.create(RELAYS, new_relay("go", spec))
+
+        async def is_(reason: str) -> bool:
+            status = relay_status_of(await world.store.get(RELAYS, "go"))
+            ready = find_condition(status.conditions, "Ready")
+            return ready is not None and ready.reason == reason
+
+        await world.until(partial(is_, "Unauthorized"))
+        said["users"][0]["user"]["token"] = token
+        path.write_text(yaml.safe_dump(said))
+        await world.until(partial(is_, "Ready"))
+        number = relay_status_of(await world.store.get(RELAYS, "go")).ports[0].port
+        assert await fetched(number) == pods["east"]
+
+        said["contexts"][0]["context"] |= {"cluster": "west", "user": "west"}
+        path.write_text(yaml.safe_dump(said))
+
+        async def led_west() -> bool:
+            return await fetched(number) == pods["west"]
+
+        await world.until(led_west)
 
 
 @pytest.mark.parametrize("wire", ["spdy", "channels"])

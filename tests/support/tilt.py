@@ -67,6 +67,7 @@ class FakeCluster:
 
     def __init__(self, clock: ManualClock) -> None:
         self.store = MemoryStore(SCHEME, clock)
+        self.version = "v1.37.0"
         self.requests: list[str] = []
         self.watching: list[tuple[str, str]] = []
         self.refused: dict[str, FerrymanError] = {}
@@ -121,7 +122,7 @@ class FakeCluster:
         versions = dict.fromkeys(kind.resource.api_version for kind in SCHEME)
         groups = [{"versions": [{"groupVersion": v}]} for v in versions if "/" in v]
         documents: Object = {
-            "/version": {"gitVersion": "v1.37.0"},
+            "/version": {"gitVersion": self.version},
             "/api": {"versions": ["v1"]},
             "/apis": {"groups": groups},
         }
@@ -348,8 +349,11 @@ class World:
             open_cluster=self.connections.open,
             discoveries=Discoveries(discoveries, clusters, self.connections),
         )
+        self.cluster_controller = ClusterController(
+            self.store, clusters, self.connections, self.clock
+        )
         controllers = (
-            ClusterController(self.store, clusters, self.connections, self.clock),
+            self.cluster_controller,
             PortForwardController(
                 self.store, forwards, relays, clusters, self.clock,
                 enabled=enabled, look_up=self._look_up,

@@ -18,7 +18,8 @@ class Access(Struct, frozen=True):
     """All that is needed to speak to one cluster.
 
     ``server`` is a URL without a trailing slash; ``tls`` is None for plain http. With a ``proxy``,
-    every connection to the server goes through it.
+    every connection to the server goes through it. ``fingerprint`` is another one when the
+    kubeconfig says something else; in this process only.
     """
 
     context_name: str
@@ -28,6 +29,7 @@ class Access(Struct, frozen=True):
     tls: TLSSettings | None
     credentials: Credentials
     proxy: Proxy | None = None
+    fingerprint: int = 0
 
     async def current_tls(self) -> TLSSettings | None:
         """``tls`` with the client certificate that the credentials bring, if they do.

@@ -109,6 +109,26 @@ class TokenFile:
         return text
 
 
+class Replaceable:
+    """Other credentials, until they are replaced: somebody logged in anew while these were used."""
+
+    def __init__(self, inner: Credentials) -> None:
+        self.inner = inner
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    @property
+    def expires(self) -> float | None:
+        return self.inner.expires
+
+    async def headers(self, refresh: bool = False) -> Headers:
+        return await self.inner.headers(refresh)
+
+    async def certificate(self) -> ClientCertificate | None:
+        return await self.inner.certificate()
+
+
 class WithHeaders:
     """Other credentials plus fixed headers (impersonation)."""
 

@@ -91,7 +91,15 @@ def load(path: str | None, context: str | None, environ: Mapping[str, str]) -> A
         tls,
         _credentials(user, cluster, environ),
         _proxy(cluster, server, environ),
+        _fingerprint(chosen, cluster, user),
     )
+
+
+def _fingerprint(*entries: Entry) -> int:
+    """Of what the files say. Python's hash has a key of this process, so that nobody can try out
+    passwords on a fingerprint that gets into a log.
+    """
+    return hash(repr([(entry.file, entry.value) for entry in entries]))
 
 
 def context_names(path: str | None, environ: Mapping[str, str]) -> list[str]:

@@ -64,6 +64,11 @@ class CredentialKeeper:
         if self._renewing is None or self._renewing.done():
             self._renewing = self._group.create_task(self._renew())
 
+    def stop(self) -> None:
+        """Tell the data plane nothing more."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+
     async def _renew(self) -> None:
         backoff = Backoff()
         while True:

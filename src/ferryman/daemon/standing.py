@@ -47,12 +47,14 @@ Informers = dict[Resource, Informer]
 class Settings:
     """How the controllers are to work.
 
-    ``load`` reads a context, ``config_path`` is where. Without ``port_forwards`` no PortForward and
+    ``load`` reads a context, ``config_path`` is where; when one of ``files`` changes, what is open
+    is read again. Without ``port_forwards`` no PortForward and
     no discovery listens: the switch for a machine that has no ports to give.
     """
 
     load: Load
     config_path: str = ""
+    files: tuple[str, ...] = ()
     port_forwards: bool = True
 
 
@@ -70,7 +72,9 @@ async def standing(
     defect) ends the context's body, and the failure is raised in an ExceptionGroup.
     """
     async with asyncio.TaskGroup() as group:
-        async with Clusters(settings.load, dataplane, clock, group, settings.config_path) as them:
+        async with Clusters(
+            settings.load, dataplane, clock, group, settings.config_path, settings.files
+        ) as them:
             await _default_cluster(client)
             running = group.create_task(_run(client, dataplane, settings, clock, them, happened))
             try:
@@ -96,7 +100,28 @@ async def _run(
     happened: Callable[[Event], None],
 ) -> None:
     informers = {kind.resource: Informer(client, kind.resource, clock=clock) for kind in _WATCHED}
-    manager = _manager(client, informers, settings, clock, clusters)
+    cluster = ClusterController(client, informers[CLUSTERS], clusters, clock)
+    discoveries = KubernetesDiscoveryController(
+        client,
+        informers[KUBERNETES_DISCOVERIES],
+        informers[PORT_FORWARDS],
+        informers[RELAYS],
+        informers[CLUSTERS],
+        clusters,
+        clock,
+        enabled=settings.port_forwards,
+    )
+    forwards = PortForwardController(
+        client,
+        informers[PORT_FORWARDS],
+        informers[RELAYS],
+        informers[CLUSTERS],
+        clock,
+        enabled=settings.port_forwards,
+    )
+    collector = GarbageCollector(client, informers, clock)
+    controllers = [c.controller for c in (cluster, forwards, discoveries)]
+    manager = Manager(informers.values(), [*controllers, *collector.controllers])
     relays = RelayController(
         client,
         dataplane,
@@ -107,7 +132,12 @@ async def _run(
         recorder=Recorder(client, clock, os.uname().nodename),
     )
 
+    def changed(context: str) -> None:
+        for controller in (cluster, discoveries, relays):
+            controller.context_changed(context)
+
     clusters.told = relays.credential
+    clusters.changed = changed
 
     def hear(event: Event) -> None:
         if isinstance(event, WireLost | ClusterReached):
@@ -130,28 +160,5 @@ async def _run(
         group.create_task(manager.run())
         group.create_task(relays.run())
         group.create_task(listen())
+        group.create_task(clusters.watch())
         group.create_task(clockjumps.watch(clock, awake))
-
-
-def _manager(
-    client: ObjectClient,
-    informers: Informers,
-    settings: Settings,
-    clock: Clock,
-    clusters: Clusters,
-) -> Manager:
-    """All controllers but the Relay's, which has tasks of its own."""
-    discoveries, forwards = informers[KUBERNETES_DISCOVERIES], informers[PORT_FORWARDS]
-    relays, named = informers[RELAYS], informers[CLUSTERS]
-    on = settings.port_forwards
-    controllers = (
-        ClusterController(client, named, clusters, clock),
-        PortForwardController(client, forwards, relays, named, clock, enabled=on),
-        KubernetesDiscoveryController(
-            client, discoveries, forwards, relays, named, clusters, clock, enabled=on
-        ),
-    )
-    collector = GarbageCollector(client, informers, clock)
-    return Manager(
-        informers.values(), [*(c.controller for c in controllers), *collector.controllers]
-    )

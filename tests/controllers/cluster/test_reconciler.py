@@ -59,6 +59,19 @@ async def test_a_cluster_that_never_answered_is_an_error_at_once_and_tried_again
         assert (await world.cluster_status()).error == ""
 
 
+async def test_a_change_of_the_kubeconfig_is_not_waited_for(world: World) -> None:
+    await world.store.create(CLUSTERS, new_cluster("x", "nowhere"))
+    await world.settle()
+    world.clusters["nowhere"] = world.cluster
+    world.cluster_controller.context_changed("")
+    await world.settle()
+    assert (await world.cluster_status("x")).error == ""
+    world.cluster.version = "v1.38.0"
+    world.cluster_controller.context_changed("c")
+    await world.settle()
+    assert (await world.cluster_status()).version == "v1.38.0"
+
+
 async def test_a_context_that_is_missing_is_said_and_found_when_it_is_there(world: World) -> None:
     await world.store.create(CLUSTERS, new_cluster("x", "nowhere"))
     await world.settle()

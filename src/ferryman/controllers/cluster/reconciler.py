@@ -14,6 +14,7 @@ from ferryman.api.kinds.cluster import (
     CLUSTERS,
     ClusterSpec,
     ClusterStatus,
+    connection_of,
     spec_of,
     status_of,
 )
@@ -50,6 +51,16 @@ class ClusterController:
         self.controller = Controller(
             "cluster", self.reconcile, [Watching(clusters)], clock=clock, workers=WORKERS
         )
+
+    def context_changed(self, context: str) -> None:
+        """The kubeconfig says something else about a context: ask at once. With an empty one, ask
+        where there was none.
+        """
+        for name, cluster in self._clusters.objects.items():
+            known = connection_of(cluster)
+            if (known.context if known is not None else "") == context:
+                self._asked.pop(name.name, None)
+                self.controller.queue.add(name)
 
     async def reconcile(self, request: Request) -> Result | None:
         """Make one Cluster's status so, and come back when the next attempt is due."""

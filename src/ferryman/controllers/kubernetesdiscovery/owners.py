@@ -33,7 +33,7 @@ class Owners:
     """Of one cluster."""
 
     def __init__(self, client: ObjectClient, kinds: Kinds) -> None:
-        self._client = client
+        self.client = client
         self._kinds = kinds
         self._known: dict[str, Object] = {}
         self._refused: set[str] = set()
@@ -103,7 +103,7 @@ class Owners:
         if resource is None:
             return None
         namespace = namespace if resource.namespaced else ""
-        return await self._client.get(resource, str(reference.get("name", "")), namespace)
+        return await self.client.get(resource, str(reference.get("name", "")), namespace)
 
     def _tell(self, error: Forbidden) -> None:
         said = str(rbac.explain(error))

@@ -81,6 +81,11 @@ class KubernetesDiscoveryController:
         )
         self.controller = Controller("kubernetesdiscovery", self.reconcile, sources, clock=clock)
 
+    def context_changed(self, _: str) -> None:
+        """The kubeconfig says something else about a context: it may be another cluster."""
+        for name in self._discoveries.objects:
+            self.controller.queue.add(name)
+
     async def reconcile(self, request: Request) -> Result | None:
         """Make one KubernetesDiscovery so."""
         name, discovery = request.name, self._discoveries.objects.get(request)
@@ -157,7 +162,7 @@ class KubernetesDiscoveryController:
 
     def _owners_in(self, connection: Connection) -> Owners:
         owners = self._owners.get(connection.context)
-        if owners is None:
+        if owners is None or owners.client is not connection.client:
             owners = Owners(connection.client, connection.kinds)
             self._owners[connection.context] = owners
         return owners

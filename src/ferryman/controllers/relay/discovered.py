@@ -79,6 +79,10 @@ class Discovered:
         for lease in self._leases.values():
             lease.suspect()
 
+    def look(self) -> None:
+        """Its cluster may be another one now."""
+        self._heard(None)
+
     async def run(self) -> None:
         """Follow until cancelled."""
         self._where.discoveries.subscribe(self._heard)

@@ -172,6 +172,12 @@ class RelayController:
             for name in self._informer.objects:
                 self._controller.queue.add(name)
 
+    def context_changed(self, _: str) -> None:
+        """The kubeconfig says something else about a context: it may be another cluster."""
+        self._targets.look()
+        for name in self._informer.objects:
+            self._controller.queue.add(name)
+
     def _suspect_unless(self, lately: float) -> None:
         now = self._clock.monotonic()
         if now - self._suspected >= lately:

@@ -123,6 +123,12 @@ class Targets:
                     following.task.cancel()
                     del self._following[key]
 
+    def look(self) -> None:
+        """Some cluster may be another now. Those of workloads show when they are followed."""
+        for following in self._following.values():
+            if isinstance(following.follower, Discovered):
+                following.follower.look()
+
     def suspect(self) -> None:
         """The network may have changed: nothing that is open can be relied on."""
         for following in self._following.values():
