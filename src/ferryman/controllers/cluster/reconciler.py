@@ -19,10 +19,10 @@ from ferryman.api.kinds.cluster import (
     status_of,
 )
 from ferryman.api.resource import Object
-from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.cluster.plan import UNKNOWN, Answer, Facts, after, introduced
 from ferryman.controllers.connections import Connection, Connections
+from ferryman.controllers.writing import write_status
 from ferryman.errors import FerrymanError, PeerError
 from ferryman.kube.resources import NODES
 from ferryman.reconcile import Controller, Request, Result, Watching
@@ -108,13 +108,7 @@ class ClusterController:
 
     async def _write(self, name: str, cluster: Object, status: ClusterStatus) -> None:
         self._written[name] = status
-        encoded = codec.encode(status)
-        if cluster.get("status") == encoded:
-            return
-        try:
-            await self._client.apply_status(CLUSTERS, name, encoded, manager=MANAGER)
-        except NotFound:
-            pass  # it is gone; the request that says so is on its way
+        await write_status(self._client, CLUSTERS, cluster, status, MANAGER)
 
 
 def _facts(connection: Connection) -> Facts:

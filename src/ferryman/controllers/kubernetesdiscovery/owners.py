@@ -1,9 +1,9 @@
 """The owners of pods, however far, of any kind: what a cluster says about each, asked once.
 
-``kube.kinds`` knows the path of a kind, so that custom resources are found like deployments. What
-may not be read, or is gone, ends the line there: its uid is in the reference, so it counts as an
-ancestor all the same. All discoveries of a cluster share one; ``kube.ownertree`` is the counterpart
-for a Relay that leads to one workload.
+``kube.ownertree`` reads one, custom resources like deployments. What may not be read, or is gone,
+ends the line there: its uid is in the reference, so it counts as an ancestor all the same. All
+discoveries of a cluster share one, and ask it while they are reconciled; the OwnerTree of a Relay
+reads by itself whenever its pods have news.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 
 from ferryman.api.client import ObjectClient
 from ferryman.api.resource import Object
-from ferryman.api.status import Forbidden, NotFound
+from ferryman.api.status import Forbidden
 from ferryman.controllers.kubernetesdiscovery.membership import Ancestor
 from ferryman.kube import rbac
 from ferryman.kube.kinds import Kinds
 from ferryman.kube.owners import Reference, ancestry, controller, references
+from ferryman.kube.ownertree import read_owner
 
 _log = logging.getLogger(__name__)
 
@@ -85,25 +86,14 @@ class Owners:
         found = None
         try:
             async with self._slots:
-                found = await self._get(reference, namespace)
-        except NotFound:
-            pass
+                found = await read_owner(self.client, self._kinds, reference, namespace)
         except Forbidden as error:
             self._tell(error)
         kept: Object = {}
-        if found is not None and found["metadata"].get("uid") == _uid(reference):
+        if found is not None:
             keys = ("creationTimestamp", "ownerReferences")
             kept = {key: found["metadata"][key] for key in keys if key in found["metadata"]}
         self._known[_uid(reference)] = {"metadata": kept}
-
-    async def _get(self, reference: Reference, namespace: str) -> Object | None:
-        resource = await self._kinds.of(
-            str(reference.get("apiVersion", "")), str(reference.get("kind", ""))
-        )
-        if resource is None:
-            return None
-        namespace = namespace if resource.namespaced else ""
-        return await self.client.get(resource, str(reference.get("name", "")), namespace)
 
     def _tell(self, error: Forbidden) -> None:
         said = str(rbac.explain(error))

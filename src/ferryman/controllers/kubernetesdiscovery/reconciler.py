@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ferryman.api import codec
-from ferryman.api.client import ObjectClient, Preconditions
+from ferryman.api.client import ObjectClient
 from ferryman.api.kinds import portforward, relay
 from ferryman.api.kinds.cluster import connection_of
 from ferryman.api.kinds.kubernetesdiscovery import (
@@ -23,7 +22,6 @@ from ferryman.api.kinds.kubernetesdiscovery import (
 from ferryman.api.kinds.portforward import PORT_FORWARDS
 from ferryman.api.kinds.relay import RELAYS
 from ferryman.api.resource import Name, Object, Resource
-from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.children import NotOurs, controller_of, ensure_child, is_child
 from ferryman.controllers.connections import Connection, Connections
@@ -33,6 +31,7 @@ from ferryman.controllers.kubernetesdiscovery.membership import Member, members
 from ferryman.controllers.kubernetesdiscovery.owners import Owners
 from ferryman.controllers.kubernetesdiscovery.pods import pod_of
 from ferryman.controllers.kubernetesdiscovery.watching import Watching as WatchingPods
+from ferryman.controllers.writing import remove, write_status
 from ferryman.errors import FerrymanError
 from ferryman.reconcile import Controller, Request, Result, Watching
 from ferryman.runtime.clock import Clock
@@ -110,7 +109,8 @@ class KubernetesDiscoveryController:
         if watching.error is not None:
             available = False
         status = plan.status(available, watching.since, before, pods, self._clock.now())
-        await self._write(name, discovery, status)
+        self._written[name] = status
+        await write_status(self._client, KUBERNETES_DISCOVERIES, discovery, status, MANAGER)
         settled = await self._forward(discovery, spec, found)
         return None if settled and (asking or found is not None) else Result(AGAIN)
 
@@ -214,21 +214,12 @@ class KubernetesDiscoveryController:
         await self._remove_views(name, "")
         there = self._relays.objects.get(Name(name))
         if there is not None and _is_ours(there, name):
-            await self._delete(RELAYS, there)
+            await remove(self._client, RELAYS, there)
 
     async def _remove_views(self, name: str, but: str) -> None:
         for forward in list(self._forwards.objects.values()):
             if forward["metadata"]["name"] != but and _is_ours(forward, name):
-                await self._delete(PORT_FORWARDS, forward)
-
-    async def _delete(self, resource: Resource, obj: Object) -> None:
-        meta = obj["metadata"]
-        try:
-            await self._client.delete(
-                resource, meta["name"], preconditions=Preconditions(meta["uid"])
-            )
-        except NotFound:
-            pass
+                await remove(self._client, PORT_FORWARDS, forward)
 
     # -- the rest --
 
@@ -237,16 +228,6 @@ class KubernetesDiscoveryController:
         watching = self._watching.pop(name, None)
         if watching is not None:
             watching.close()
-
-    async def _write(self, name: str, discovery: Object, status: KubernetesDiscoveryStatus) -> None:
-        self._written[name] = status
-        encoded = codec.encode(status)
-        if discovery.get("status") == encoded:
-            return
-        try:
-            await self._client.apply_status(KUBERNETES_DISCOVERIES, name, encoded, manager=MANAGER)
-        except NotFound:
-            pass  # it is gone; the request that says so is on its way
 
     def _of_cluster(self, cluster: Object) -> Iterator[Request]:
         name = cluster["metadata"]["name"]

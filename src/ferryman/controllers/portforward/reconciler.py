@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ferryman.api import codec
-from ferryman.api.client import ObjectClient, Preconditions
+from ferryman.api.client import ObjectClient
 from ferryman.api.kinds import relay as relays
 from ferryman.api.kinds.portforward import PORT_FORWARDS, PortForwardStatus, spec_of, status_of
 from ferryman.api.kinds.relay import RELAYS, new_relay
 from ferryman.api.resource import Name, Object
-from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.children import NotOurs, child_name, ensure_child, is_child
 from ferryman.controllers.hosts import HostNames, LookUp, look_up
@@ -26,6 +24,7 @@ from ferryman.controllers.portforward.plan import (
     status,
     wanted_relay,
 )
+from ferryman.controllers.writing import remove, write_status
 from ferryman.reconcile import Controller, Request, Result, Watching
 from ferryman.runtime.clock import Clock
 
@@ -104,27 +103,14 @@ class PortForwardController:
     async def _remove(self, name: str) -> None:
         """Take the Relay away at once: ``gc`` would do it, and may be busy."""
         relay = self._relays.objects.get(Name(child_name(PREFIX, name)))
-        if relay is None or not is_child(relay, PORT_FORWARDS, name):
-            return
-        meta = relay["metadata"]
-        try:
-            await self._client.delete(
-                RELAYS, meta["name"], preconditions=Preconditions(meta["uid"])
-            )
-        except NotFound:
-            pass
+        if relay is not None and is_child(relay, PORT_FORWARDS, name):
+            await remove(self._client, RELAYS, relay)
 
     async def _write(self, forward: Object, world: World) -> None:
         name = forward["metadata"]["name"]
         planned = status(forward, self._written.get(name) or status_of(forward), world)
         self._written[name] = planned
-        encoded = codec.encode(planned)
-        if forward.get("status") == encoded:
-            return
-        try:
-            await self._client.apply_status(PORT_FORWARDS, name, encoded, manager=MANAGER)
-        except NotFound:
-            pass  # it is gone; the request that says so is on its way
+        await write_status(self._client, PORT_FORWARDS, forward, planned, MANAGER)
 
     def _of_relay(self, relay: Object) -> Iterator[Request]:
         name = relay["metadata"]["name"]

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from ferryman.api import codec
 from ferryman.api.client import ObjectClient
 from ferryman.api.kinds.relay import (
     RELAYS,
@@ -24,7 +23,6 @@ from ferryman.api.kinds.relay import (
     status_of,
 )
 from ferryman.api.resource import Name, Object
-from ferryman.api.status import NotFound
 from ferryman.apiclient.informer import Informer
 from ferryman.controllers.recording import Recorder
 from ferryman.controllers.relay.claims import Claimant, listener_of, relay_of
@@ -37,6 +35,7 @@ from ferryman.controllers.relay.resolving import endpoints
 from ferryman.controllers.relay.targets import Cluster, Targets
 from ferryman.controllers.relay.troubles import Troubles
 from ferryman.controllers.relay.verdicts import World
+from ferryman.controllers.writing import write_status
 from ferryman.dataplane.contract import (
     Applied,
     ClusterReached,
@@ -210,10 +209,10 @@ class RelayController:
         if not self._targets.is_introduced(cluster) and any(planned.endpoints.values()):
             # Loading all that wires need takes longer than everything else at the start: whoever
             # waits for the status need not wait for that; connections are held meanwhile.
-            await self._write(name, relay, planned.status, sent)
+            await self._write(relay, planned.status, sent)
             await self._targets.introduce(cluster)
         await self._lead(planned.endpoints, sent)
-        await self._write(name, relay, planned.status, sent)
+        await self._write(relay, planned.status, sent)
         again = self._listening.failed(name) or not opened
         return Result(BIND_AGAIN) if again else None
 
@@ -280,17 +279,11 @@ class RelayController:
                 await self._dataplane.endpoints(listener, found, next(self._generations))
             self._probing.look(listener, found if listener in listened else ())
 
-    async def _write(self, name: str, relay: Object, status: RelayStatus, sent: _Sent) -> None:
+    async def _write(self, relay: Object, status: RelayStatus, sent: _Sent) -> None:
         before = sent.status or status_of(relay)
         sent.status = status
-        encoded = codec.encode(status)
-        if relay.get("status") == encoded:
-            return
-        try:
-            await self._relays.apply_status(RELAYS, name, encoded, manager=MANAGER)
-        except NotFound:
-            return  # it is gone; the request that says so is on its way
-        if self._recorder is not None:
+        written = await write_status(self._relays, RELAYS, relay, status, MANAGER)
+        if written and self._recorder is not None:
             for told in happenings(before, status):
                 await self._recorder.record(
                     MANAGER, relay, told.reason, told.message, warning=told.warning
