@@ -25,6 +25,8 @@ RECORDED = {
     "h2_curl": "h2",
     "h2_push": "h2",
     "grpc": "h2",
+    **dict.fromkeys(("pg_psql", "pg_extended", "pg_md5", "pg_clear", "pg_wrong"), "postgresql"),
+    **dict.fromkeys(("pg_cancel", "pg_cancelled"), "postgresql"),
     "websocket": "websocket",
     "websocket_deflate": "websocket",
 }

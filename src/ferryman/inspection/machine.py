@@ -88,12 +88,12 @@ class Report:
     def __init__(self, start: Start) -> None:
         self.redact = start.redact
         self.events: list[Event] = []
-        self._free = start.exchange
+        self.next = start.exchange
 
     def number(self) -> int:
         """The number of a new exchange."""
-        self._free += 1
-        return self._free - 1
+        self.next += 1
+        return self.next - 1
 
     def say(self, event: Event) -> None:
         """Tell this next."""
@@ -123,6 +123,7 @@ class Machine(ABC):
         self._windows: dict[Direction, Window] = {UP: Window(start.up), DOWN: Window(start.down)}
         self._report = Report(start)
         self._switch: Switch | None = None
+        self._woken = False
         self._opaque = False  # nothing that follows is to be decoded
 
     @abstractmethod
@@ -153,7 +154,6 @@ class Machine(ABC):
             window.position += count
             return []
         if len(window) or count > window.body:
-            window.position += count
             raise Undecodable(f"{count} bytes could not be kept up with")
         window.position += count
         window.body -= count
@@ -188,24 +188,35 @@ class Machine(ABC):
         """See ``decoder.Decoder``."""
         return self._switch
 
+    def _wake(self) -> None:
+        """What the other direction has in hand can be understood after all."""
+        self._woken = True
+
     def _run(self, direction: Direction, window: Window) -> list[Event]:
         try:
-            while not self._opaque and self._switch is None:
-                if window.body:
-                    if not len(window):
-                        break
-                    data = window.take(min(window.body, len(window)))
-                    window.body -= len(data)
-                    self._piece(direction, data, len(data), missed=False)
-                    if not window.body:
-                        self._body_ended(direction)
-                elif not self._step(direction, window):
-                    break
+            self._steps(direction, window)
+            while self._woken:
+                self._woken = False
+                direction = DOWN if direction is UP else UP
+                self._steps(direction, self._windows[direction])
         except Undecodable as error:
             raise Undecodable(str(error), self._said()) from None
         if self._opaque:
             window.take(len(window))
         return self._said()
+
+    def _steps(self, direction: Direction, window: Window) -> None:
+        while not self._opaque and self._switch is None:
+            if window.body:
+                if not len(window):
+                    break
+                data = window.take(min(window.body, len(window)))
+                window.body -= len(data)
+                self._piece(direction, data, len(data), missed=False)
+                if not window.body:
+                    self._body_ended(direction)
+            elif not self._step(direction, window):
+                break
 
     def _said(self) -> list[Event]:
         said, self._report.events = self._report.events, []
