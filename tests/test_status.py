@@ -280,6 +280,35 @@ async def test_an_address_that_another_program_has(demo: Demo) -> None:
         await late.goes()
 
 
+async def test_faults_are_done_to_connections_and_taken_back_while_it_listens(demo: Demo) -> None:
+    async with relays(demo) as (store, watching):
+        await store.create(RELAYS, relay("odd", 0))
+        odd = watching("odd")
+        await odd.goes()
+        port = odd.status.ports[0].port
+
+        async def asked() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return await reader.read()
+            except ConnectionResetError:
+                return b""
+            finally:
+                writer.close()
+
+        async def come_to(answered: bool, faults: list[str]) -> None:
+            await store.patch(RELAYS, "odd", "merge", {"spec": {"faults": faults}})
+            async with asyncio.timeout(PATIENCE):
+                while (await asked()).startswith(b"HTTP/1.1 200 OK") != answered:
+                    await asyncio.sleep(0.01)
+
+        await come_to(True, [])
+        await come_to(False, ["reset@20,down"])
+        await come_to(True, [])
+        assert odd.status.ports[0].port == port
+
+
 async def test_events_tell_what_a_person_would_ask_about(demo: Demo) -> None:
     async with relays(demo) as (store, watching):
         await store.create(RELAYS, relay("told", 0))
