@@ -40,6 +40,8 @@ class Plane:
         self.loop = Loop()
         self.engine = Engine(self.loop, self._emit)
         self.events: list[Event] = []
+        self.listening: dict[Bind, str] = {}
+        """What tests that listen more than once have asked for so far."""
         self._changed = threading.Condition()
         self._generation = itertools.count()
         self._thread = threading.Thread(target=self.loop.run, name="plane under test")
@@ -75,6 +77,7 @@ class Plane:
         bind = Bind(listen, tag=name)
         bound = self.apply({bind: name})[bind]
         assert isinstance(bound, Bound), bound
+        assert isinstance(bound.address, (TcpAddress, UnixAddress))
         self.policy(name, policy or Policy(hold=0))
         self.endpoints(name, *targets)
         return bound.address
