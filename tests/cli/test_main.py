@@ -78,7 +78,7 @@ def test_an_unknown_option_is_a_usage_error(
     ("typed", "hint"),
     [
         ("forwrad", "did you mean forward?"),
-        ("realy", "did you mean relay?"),
+        ("realy", "did you mean relay or replay?"),
         ("zzz", "the verbs are relay, forward, tap, show"),
     ],
 )

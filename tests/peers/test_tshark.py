@@ -34,7 +34,7 @@ LARGE: Talk = [
     (DOWN, b"y" * 2_000_000),
 ]
 POSTGRES: Talk = [
-    (UP, b"\x00\x00\x00\x21\x00\x03\x00\x00user\0bob\0database\0app\0\0"),
+    (UP, b"\x00\x00\x00\x1f\x00\x03\x00\x00user\0bob\0database\0app\0\0"),
     (DOWN, b"R\0\0\0\x08\0\0\0\x03"),
     (UP, b"p\0\0\0\x0cpl4nted\0"),
     (DOWN, b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"),

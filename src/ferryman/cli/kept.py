@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from ferryman.errors import UserError
 from ferryman.inspection import feed
+from ferryman.inspection.events import MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.exchanges import Exchange
 from ferryman.inspection.exports.recording import MAGIC, Header, Reader
+from ferryman.inspection.session import Decoded, Seen
+from ferryman.inspection.sessions import Sessions
 
 HAR_LIMIT = 512 << 20
 """The longest HAR that is read, in bytes."""
@@ -94,6 +97,33 @@ class Kept:
             reader.finish()  # which says what it is not
             raise UserError(f"{self.path} is no recording")
         return reader.header
+
+
+def selected(
+    records: Iterable[feed.Record], only: str, search: str, *, redact: bool
+) -> Iterator[int]:
+    """The connections in which something is wanted: ``only`` is ``--only``, ``search`` ``--grep``.
+
+    Raises UserError if these make no sense.
+    """
+    from ferryman.inspection.filters import Filter, grep
+    from ferryman.inspection.selection import Selection
+
+    chosen = Selection(Filter(only) if only else None, grep(search) if search else None)
+    sessions = Sessions(redact=redact, body_limit=max(1, chosen.body_limit))
+    at = 0
+    for record in records:
+        at = record.at
+        for seen in sessions.receive(record):
+            yield from (one.connection for one in chosen.receive(seen) if _is_said(one))
+    yield from (one.connection for one in chosen.finish(at) if _is_said(one))
+
+
+def _is_said(seen: Seen) -> bool:
+    """Whether it is something that was said, rather than of the connection."""
+    if isinstance(seen, Decoded):
+        return isinstance(seen.event, MessageBegan | MessageData | MessageEnded)
+    return isinstance(seen, feed.Chunk)
 
 
 def _open(path: str) -> BinaryIO:

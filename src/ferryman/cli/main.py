@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "forward": "forward local ports to a workload in Kubernetes; it heals",
     "tap": "listen in on a UNIX socket, and always put it back",
     "show": "show what -w kept, again",
+    "replay": "say again what -w kept, and compare the answers",
     "why": "prove which hop of a forward fails",
     "demo": "run a small cluster in a box, with a forward into it",
     "completion": "print the script that completes ferry's arguments in a shell",

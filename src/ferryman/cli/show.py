@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 
-from ferryman.cli.kept import Kept
+from ferryman.cli.kept import Kept, selected
 from ferryman.cli.output import YELLOW, note
 from ferryman.cli.seeing import add_seeing_arguments, seeing_of
 from ferryman.errors import UserError
-from ferryman.inspection import feed
-from ferryman.inspection.events import MessageBegan, MessageData, MessageEnded
-from ferryman.inspection.session import Decoded, Seen
-from ferryman.inspection.sessions import Sessions
+from ferryman.inspection.session import Seen
 from ferryman.inspector.files import Files, kind_of
 from ferryman.inspector.keeping import keepings
 from ferryman.inspector.pipeline import Pipeline
@@ -138,28 +134,4 @@ class _Showing:
             return None
         if not self._kept.seekable:
             raise UserError("--only with -w needs to read twice", "give a file, not a pipe")
-        return set(_selected(self._kept.records(), seeing))
-
-
-def _selected(records: Iterator[feed.Record], seeing: Seeing) -> Iterator[int]:
-    """The connections in which something is wanted."""
-    from ferryman.inspection.filters import Filter, grep
-    from ferryman.inspection.selection import Selection
-
-    selection = Selection(
-        Filter(seeing.only) if seeing.only else None, grep(seeing.grep) if seeing.grep else None
-    )
-    sessions = Sessions(redact=seeing.redact, body_limit=max(1, selection.body_limit))
-    at = 0
-    for record in records:
-        at = record.at
-        for seen in sessions.receive(record):
-            yield from (it.connection for it in selection.receive(seen) if _is_said(it))
-    yield from (it.connection for it in selection.finish(at) if _is_said(it))
-
-
-def _is_said(seen: Seen) -> bool:
-    """Whether it is something that was said, rather than of the connection."""
-    if isinstance(seen, Decoded):
-        return isinstance(seen.event, MessageBegan | MessageData | MessageEnded)
-    return isinstance(seen, feed.Chunk)
+        return set(selected(self._kept.records(), seeing.only, seeing.grep, redact=seeing.redact))
