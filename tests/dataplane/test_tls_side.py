@@ -48,11 +48,10 @@ def test_bulk_goes_through_a_tls_listener_both_ways_unchanged(
             threads = [
                 threading.Thread(target=behind.sendall, args=(down,)),
                 threading.Thread(target=lambda: heard.append(read_exactly(behind, len(up)))),
-                threading.Thread(target=client.sendall, args=(up,)),
             ]
             for thread in threads:
                 thread.start()
-            assert read_exactly(client, len(down)) == down
+            assert tls_ends.exchange(client, up, len(down)) == down
             for thread in threads:
                 thread.join(20)
             assert heard == [up]
@@ -121,7 +120,12 @@ def test_what_was_sent_before_the_end_is_still_delivered(plane: Plane, both: str
         with secure(connect(place)) as client, accept(server) as behind:
             client.sendall(b"go")
             assert read_exactly(behind, 2) == b"go"
-            sender = threading.Thread(target=lambda: (behind.sendall(payload), behind.close()))
+
+            def say_all() -> None:
+                behind.sendall(payload)
+                behind.close()
+
+            sender = threading.Thread(target=say_all)
             sender.start()
             assert read_all(client) == payload
             sender.join(10)

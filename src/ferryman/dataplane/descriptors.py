@@ -57,9 +57,9 @@ class DescriptorSide(Emulated):
         self._closed = False
 
     def recv_into(self, buffer: memoryview) -> int:
+        if self._ended:
+            return 0
         if self._read is None:
-            if self._ended:
-                return 0
             raise BlockingIOError
         if not self._ours and not _ready_now(self._read, select.POLLIN):
             raise BlockingIOError
@@ -80,8 +80,9 @@ class DescriptorSide(Emulated):
         return os.write(self._write, data)
 
     def shutdown(self) -> None:
-        if self._read is None:
-            self._ended = True  # it was only written to: now it is done
+        if self._read is None or (self._end is None and os.isatty(self._read)):
+            # It was only written to, or a person sits there to whom no end can be shown.
+            self._ended = True
             self._hung_up = True
             self._news()
         write, self._write = self._write, None

@@ -39,7 +39,9 @@ class Emulated:
 
     def _due_mask(self) -> int:
         mask = self._possible() & (self._wanted | HANGUP)
-        return mask & (READ | WRITE) if self._told_end else mask
+        if self._told_end or mask & READ:  # an end is read before it is told
+            mask &= READ | WRITE
+        return mask
 
     def _tell(self) -> None:
         self._due = False
