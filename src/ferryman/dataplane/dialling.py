@@ -93,9 +93,10 @@ def resolve(
             found = socket.getaddrinfo(
                 address.host, address.port, family=family, type=socket.SOCK_STREAM
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that DNS could have
+            why = error.strerror if isinstance(error, OSError) else "not a host's name"
             failure = DialFailure(
-                "unavailable", f"cannot resolve {address.host}: {error.strerror}", delivered=False
+                "unavailable", f"cannot resolve {address.host}: {why}", delivered=False
             )
             loop.call_threadsafe(lambda: done(failure))
             return

@@ -262,22 +262,24 @@ def _how(spec: TcpConnect | TlsConnect | UnixConnect) -> How:
     if isinstance(spec, UnixConnect):
         return How(timeout, prepare=lambda sock: tuning.tune(sock, spec.sock))
     family = "" if isinstance(spec, TlsConnect) else spec.family
+    local = tuning.place(spec.place, "tcp")
 
     def prepare(sock: socket.socket) -> None:
         tuning.tune(sock, spec.sock)
         tuning.tune_tcp(sock, spec.tcp)
-        tuning.bind_place(sock, spec.place, "tcp")
+        tuning.bind_place(sock, spec.place, local)
 
     return How(timeout, tuning.family_number(family or spec.place.family), prepare)
 
 
 def _udp_socket(spec: UdpConnect, places: Places) -> socket.socket:
     family, place = places[0]
+    local = tuning.place(spec.place, "udp")
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         tuning.tune(sock, spec.sock)
-        tuning.bind_place(sock, spec.place, "udp")
+        tuning.bind_place(sock, spec.place, local)
         sock.connect(place)
     except BaseException:
         sock.close()

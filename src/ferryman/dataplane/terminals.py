@@ -38,8 +38,10 @@ def set_modes(fd: int, options: TerminalOptions) -> Callable[[], None]:
         return _nothing
     if not os.isatty(fd):
         raise UserError(f"descriptor {fd} is no terminal", "leave out raw, echo and the like")
-    before = termios.tcgetattr(fd)
-    modes = termios.tcgetattr(fd)
+    try:
+        before, modes = termios.tcgetattr(fd), termios.tcgetattr(fd)
+    except termios.error as error:  # which is no OSError
+        raise OSError(*error.args) from error
     if options.raw or options.rawer or options.cfmakeraw:
         for part, flags in _COOKED:
             modes[part] &= ~flags

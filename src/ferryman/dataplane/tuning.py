@@ -1,12 +1,14 @@
 """Does to sockets and names what an address' options say: socket options, places, modes, ranges.
 
 ``opening`` calls it where each option has its time: before a bind, before a connect, after an
-accept. Every function raises OSError as the kernel does, or UserError for what cannot be meant.
+accept. They raise OSError as the kernel does; those that read texts raise
+UserError for what cannot be meant.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -53,7 +55,7 @@ def tune_tcp(sock: socket.socket, options: TcpOptions) -> None:
         if value is None:
             continue
         if not hasattr(socket, name):
-            raise UserError(f"this system has no {name}", "leave the option out")
+            raise OSError(errno.ENOPROTOOPT, f"this system has no {name}")
         sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), int(value))
 
 
@@ -83,13 +85,13 @@ def place(options: PlaceOptions, protocol: str) -> tuple[str, int]:
     return host, port
 
 
-def bind_place(sock: socket.socket, options: PlaceOptions, protocol: str) -> None:
-    """Give a socket that will connect its local address, if one is asked for."""
+def bind_place(sock: socket.socket, options: PlaceOptions, local: tuple[str, int]) -> None:
+    """Give a socket that will connect its local end, if ``place`` says one. Raises OSError."""
     if options.reuseport:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if options.v6only is not None and sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(options.v6only))
-    host, port = place(options, protocol)
+    host, port = local
     if host or port:
         sock.bind((numeric(host, sock.family), port))
 
