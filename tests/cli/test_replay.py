@@ -109,8 +109,10 @@ def test_a_difference_is_said_and_is_exit_code_1(
     out, err = replay(capfd, path, "--to", server.address, "--diff", code=1)
     assert out == "#1.2 GET /changed\n    $.users[1]: 2 → 3\n"
     assert err.endswith("2 said again, 1 answered as before, 1 otherwise\n")
-    out, _ = replay(capfd, path, "--to", server.address, "--diff", "--only", "path=/a")
-    assert out == ""
+    for choice in (("--only", "path=/a"), ("--grep", "GET /a")):
+        out, err = replay(capfd, path, "--to", server.address, "--diff", *choice)
+        assert out == ""
+        assert err.endswith("1 said again, 1 answered as before, 0 otherwise\n")
 
 
 def test_a_connection_that_the_server_ended_is_made_again(

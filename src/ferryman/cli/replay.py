@@ -25,8 +25,9 @@ from ferryman.inspection.again.requests import Unsayable, is_http, saying
 from ferryman.inspection.assembly import Assembly
 from ferryman.inspection.events import Fields
 from ferryman.inspection.exchanges import Exchange
-from ferryman.inspection.filters import Filter, known_of
+from ferryman.inspection.filters import Filter, grep
 from ferryman.inspection.forms.words import exchange_id
+from ferryman.inspection.selection import Selection
 from ferryman.inspection.sessions import Sessions
 from ferryman.inspector.files import Files
 from ferryman.inspector.keeping import keepings
@@ -156,7 +157,8 @@ class _Replay:
         self._seeing = seeing
         self._diff = diff
         self._ignore = ignore
-        self._only = Filter(seeing.only) if seeing.only else None
+        only = Filter(seeing.only) if seeing.only else None
+        self._selection = Selection(only, grep(seeing.grep) if seeing.grep else None)
         self._open: dict[int, Conversation] = {}
         self._lacking: set[str] = set()
         self._said = self._different = self._unanswered = self._left_out = 0
@@ -223,7 +225,7 @@ class _Replay:
 
     def _exchange(self, exchange: Exchange) -> None:
         """Say one request again."""
-        if not is_http(exchange) or not self._wants(exchange):
+        if not is_http(exchange) or not self._selection.wants(exchange):
             return
         try:
             said = saying(exchange, self._server.host, self._given)
@@ -235,9 +237,6 @@ class _Replay:
         again = self._ask(exchange.connection, said.data)
         self._report(exchange, again)
         self._server.flush()
-
-    def _wants(self, exchange: Exchange) -> bool:
-        return self._only is None or bool(self._only.verdict(known_of(exchange)))
 
     def _ask(self, number: int, data: bytes) -> Exchange | None:
         """Say it, and return what is answered; None if nothing is."""
