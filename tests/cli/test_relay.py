@@ -180,6 +180,15 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_bytes() -> None:
     ("arguments", "complaint"),
     [
         (["8080", "0"], "port 0 is no target"),
+        (["8080", "TCP:localhost:0"], "port 0 is no target"),
+        (["8080"], "exactly 2 addresses required (there are 1)"),
+        (["TCP-LISTEN:0,", "fork", "TCP:h:1"], "write TCP-LISTEN:0,fork TCP:h:1"),
+        (["TCP-LISTEN:0,frok", "8081"], "did you mean fork?"),
+        (["TCP-LISTEN:0,tcpwrap", "8081"], 'option "tcpwrap" is not supported'),
+        (["PROXY:a:b:1", "8081"], "PROXY is not supported by ferry"),
+        (["deploy/web:80", "8081"], "deploy/web:80 cannot be listened on"),
+        (["8080", "deploy/web"], "deploy/web needs a port"),
+        (["OPENSSL-LISTEN:0", "8081"], "a TLS listener needs a certificate"),
         (["nonsense", "8080"], "not an address: 'nonsense'"),
         (["::1:80", "8080"], "write an IPv6 address as [::1]:80"),
         (["8080", "99999"], "not a port: '99999'"),
@@ -198,10 +207,81 @@ def test_bad_input_is_refused_in_words(arguments: list[str], complaint: str) -> 
     assert complaint in done.stderr
 
 
+def test_socats_own_line_works_and_says_that_it_is_for_all(tmp_path: Path) -> None:
+    with listen(ANY) as server:
+        target = f"TCP:{address_of(server)}"
+        with relay("TCP-LISTEN:0,reuseaddr,fork", target) as one:
+            assert one.said == [f"Listening on 0.0.0.0:{one.front.port} -> {target}"]
+            for _ in range(2):
+                with connect(TcpAddress("127.0.0.1", one.front.port)) as client:
+                    with accept(server) as behind:
+                        client.sendall(b"hi")
+                        assert read_exactly(behind, 2) == b"hi"
+            one.interrupt()
+            assert one.end().startswith("on all addresses of this machine, as socat does")
+
+
+def test_without_fork_it_ends_with_its_one_client() -> None:
+    with relay("TCP-LISTEN:0,bind=127.0.0.1", "PIPE") as one:
+        with connect(one.front) as client:
+            client.sendall(b"echo")
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == b"echo"
+        opened, closed = one.end().splitlines()
+        assert opened.endswith("-> PIPE")
+        assert closed.startswith("#1 closed: 4 B up, 4 B down")
+
+
+def run(*arguments: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    line = [sys.executable, "-m", "ferryman.cli.main", "relay", *arguments]
+    return subprocess.run(line, input=said, capture_output=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize("target", ["PIPE", 'SYSTEM:"cat"', "EXEC:cat,pipes"])
+def test_our_own_stdin_and_stdout_carry_bytes_and_nothing_else(target: str) -> None:
+    said = os.urandom(300_000)
+    done = run("-", target, said=said)
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
+    assert done.stderr.startswith(b"Relaying STDIO -> ")
+
+
+def test_files_come_from_the_shell_as_well(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"from a file")
+    with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as sink:
+        line = [sys.executable, "-m", "ferryman.cli.main", "relay", "-", "PIPE"]
+        done = subprocess.run(line, stdin=source, stdout=sink, stderr=subprocess.PIPE, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_bytes() == b"from a file"
+
+
+def test_a_single_client_that_cannot_be_served_is_a_failure() -> None:
+    with listen(ANY) as server:
+        target = str(address_of(server))
+    done = run("STDIO", target)
+    assert done.returncode == 1
+    assert f"{target}: connection refused".encode() in done.stderr
+
+
+def test_a_program_may_be_the_client() -> None:
+    with listen(ANY) as server:
+        line = [sys.executable, "-m", "ferryman.cli.main", "relay", "EXEC:echo hi"]
+        with subprocess.Popen([*line, str(address_of(server))], stdout=subprocess.DEVNULL) as one:
+            with accept(server) as behind:
+                assert read_all(behind) == b"hi\n"
+            assert one.wait(10) == 0
+
+
 def test_it_imports_neither_asyncio_nor_ssl() -> None:
     code = (
-        "import sys; from ferryman.cli.main import main; import ferryman.cli.relay;"
-        "print(*sorted({'asyncio', 'ssl', 'msgspec', 'yaml', 'h11', 'logging'} & set(sys.modules)))"
+        "import sys; from ferryman.cli.main import main; import ferryman.cli.relay as relay;"
+        "from ferryman import addresses; from ferryman.dataplane.engine import Engine;"
+        "from ferryman.dataplane.loop import Loop; from ferryman.dataplane.contract import Bind;"
+        "addresses.parse_workload('./x.sock');"
+        "places = [addresses.parse_place(text) for text in ('localhost:0', './x.sock', ':0')];"
+        "Engine(Loop(), print).apply({Bind(places[2]): 'x'});"
+        "print(*sorted({'asyncio', 'ssl', 'msgspec', 'yaml', 'h11', 'logging', 'subprocess',"
+        "'ferryman.addresses.socat', 'ferryman.addresses.specs', 'ferryman.addresses.workloads',"
+        "'ferryman.dataplane.opening', 'ferryman.dataplane.udp'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -18,6 +18,7 @@ from ferryman.addresses.short import (
     parse_port,
 )
 from ferryman.addresses.short import parse as parse
+from ferryman.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,9 @@ __all__ = [
     "loopbacks",
     "parse",
     "parse_any",
+    "parse_place",
     "parse_port",
+    "parse_workload",
     "two",
 ]
 
@@ -49,6 +52,27 @@ def parse_any(text: str) -> TcpAddress | UnixAddress | Spec | WorkloadAddress:
     from ferryman.addresses.written import parse_written
 
     return parse_written(text)
+
+
+def parse_place(text: str) -> TcpAddress | UnixAddress | Spec:
+    """As ``parse_any``, where a workload has no place; raises UserError."""
+    found = parse_any(text)
+    if isinstance(found, (TcpAddress, UnixAddress)):
+        return found
+    from ferryman.addresses.workloads import WorkloadAddress
+
+    if isinstance(found, WorkloadAddress):
+        raise UserError(f"{found} cannot be listened on", "a workload is a target of connections")
+    return found
+
+
+def parse_workload(text: str) -> WorkloadAddress | None:
+    """The workload that is meant, or None if something else is; raises UserError."""
+    if "/" not in text or not text[:1].isalpha():
+        return None
+    from ferryman.addresses import workloads
+
+    return workloads.parse(text) if workloads.is_workload(text) else None
 
 
 def two(texts: Sequence[str]) -> tuple[str, str]:

@@ -1,27 +1,30 @@
 """``ferry relay LISTEN TARGET``: bytes between two addresses, in the foreground.
 
 Runs the data plane's engine on the main thread, without store and without asyncio, so that it
-listens at once. Other listeners and targets, and decoding, come with ``ferry socat``'s
-grammar; ``lines`` writes what happens without ever holding up the bytes.
+listens at once. ``addresses`` reads what the two are, ``relayed`` has workloads as targets;
+``lines`` writes what happens without ever holding up the bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ferryman import addresses
-from ferryman.addresses import Address, TcpAddress
+from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.cli.disturbing import add_fault_argument, faults_of
 from ferryman.cli.limits import raise_descriptor_limit
 from ferryman.cli.lines import Lines, happened
-from ferryman.cli.output import complain, result
+from ferryman.cli.output import UsageError, complain, note, result
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
+    DialFailed,
     Endpoint,
     Event,
+    Exhausted,
     NotBound,
     Policy,
 )
@@ -32,12 +35,17 @@ from ferryman.errors import UserError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from ferryman.addresses.specs import Spec
+
 NAME = "relay"
 HELP = """\
 Carry bytes between two addresses.
 
 Listens on LISTEN and connects every client to TARGET. An address is a port (8080, on the
-loopback of both families), HOST:PORT, [IPv6]:PORT, or the path of a UNIX socket."""
+loopback of both families), HOST:PORT, [IPv6]:PORT, the path of a UNIX socket, or whatever socat
+would take: TCP, UNIX, ABSTRACT, OPENSSL, UDP (each also with -LISTEN), EXEC, SYSTEM, STDIO, FD,
+OPEN, CREATE, PIPE, with their options. TARGET may also be a workload in Kubernetes,
+TYPE/NAME:PORT; that heals as `ferry forward` does."""
 EXAMPLES = """\
 examples:
   ferry relay 8080 localhost:8081             what arrives at port 8080 goes to 8081
@@ -47,6 +55,15 @@ examples:
   ferry relay 8080 8081 --hold 30s            clients wait while the server restarts
   ferry relay 8080 8081 --fault latency=200ms±50,down --fault drop=5%
                                               a bad day, on purpose
+  ferry relay TCP-LISTEN:8080,reuseaddr,fork TCP:localhost:8081
+                                              as for socat, on all addresses, too
+  ferry relay OPENSSL-LISTEN:8443,fork,cert=both.pem,verify=0 localhost:8080
+                                              TLS in front of a server without
+  ferry relay 8080 OPENSSL:example.com:443    and the other way round
+  ferry relay UDP-LISTEN:5353,fork UDP:1.1.1.1:53
+  ferry relay 8080 'EXEC:"cat -n"'            a program for every client
+  ferry relay - /run/docker.sock              our own stdin and stdout
+  ferry relay 8080 deploy/web:http            a ready pod of web, whichever that is
 
 Ctrl-C stops accepting and lets open connections end for 2 s; a second one ends them at once."""
 
@@ -56,13 +73,18 @@ _DRAIN = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this verb."""
-    parser.add_argument("listen", metavar="LISTEN", help="where to listen; port 0 picks a free one")
-    parser.add_argument("target", metavar="TARGET", help="where to connect to")
+    parser.usage = "ferry relay [OPTION…] LISTEN TARGET"
+    parser.add_argument(
+        "addresses",
+        metavar="LISTEN TARGET",
+        nargs="*",
+        help="where to listen (port 0 picks a free one), and where to connect to",
+    )
     parser.add_argument(
         "--hold",
         metavar="TIME",
-        default="0s",
-        help="how long a client waits for a target that refuses, such as 30s (default: not at all)",
+        help="how long a client waits for a target that refuses, such as 30s (default: not at all; "
+        "30s for a workload)",
     )
     add_fault_argument(parser)
     parser.add_argument(
@@ -70,20 +92,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """``-`` and what may follow it is an address, not an option."""
+    args = parser.parse_intermixed_args(
+        ["STDIO" + word[1:] if word.startswith(("-,", "-!!")) else word for word in words]
+    )
+    try:
+        args.listen, args.target = addresses.two(args.addresses)
+    except UserError as error:
+        raise UsageError(error.message, error.hint) from error
+    return args
+
+
 def run(args: argparse.Namespace) -> int:
-    """Relay until a signal says stop; 0 then, 1 if the address cannot be listened on."""
-    listen, target = addresses.parse(args.listen), addresses.parse(args.target)
-    if isinstance(target, TcpAddress) and target.port == 0:
-        raise UserError("port 0 is no target", "name the port that the server listens on")
-    policy = Policy(hold=_seconds(args.hold), faults=faults_of(args))
+    """Relay until a signal says stop, or until the one client that there was has gone; 0 then.
+
+    1 if the address cannot be listened on, or if that client could not be served.
+    """
+    listen, faults = addresses.parse_place(args.listen), faults_of(args)
+    workload = addresses.parse_workload(args.target)
     raise_descriptor_limit()
+    if workload is not None:
+        from ferryman.cli import relayed
+
+        hold = args.hold or "30s"
+        _seconds(hold)
+        return relayed.run(listen, workload, hold=hold, faults=tuple(args.fault))
+    target = addresses.parse_place(args.target)
+    if getattr(target, "port", None) == 0 and not hasattr(target, "listen"):
+        raise UserError("port 0 is no target", "name the port that the server listens on")
+    policy = Policy(hold=_seconds(args.hold or "0s"), faults=faults)
     return _Relay(listen, target, policy, quiet=args.quiet).run()
 
 
 class _Relay:
     """One relay, from its listener to its last line."""
 
-    def __init__(self, listen: Address, target: Address, policy: Policy, *, quiet: bool) -> None:
+    def __init__(
+        self, listen: Address | Spec, target: Address | Spec, policy: Policy, *, quiet: bool
+    ) -> None:
         self._listen = listen
         self._target = target
         self._policy = policy
@@ -92,6 +139,9 @@ class _Relay:
         self._lines = Lines(self._loop)
         self._engine = Engine(self._loop, self._tell)
         self._stops = 0
+        self._failed = False
+        # Our standard output may be one of the two: then it is not for lines.
+        self._say = note if _uses_stdout(listen) or _uses_stdout(target) else result
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,9 +155,11 @@ class _Relay:
         self._loop.run()
         self._lines.close()
         self._loop.close()
-        return 0
+        return int(self._failed)
 
     def _binds(self) -> dict[Bind, str]:
+        if not isinstance(self._listen, (TcpAddress, UnixAddress)):
+            return {Bind(self._listen, tag=_LISTENER): _LISTENER}
         places = addresses.loopbacks(self._listen)
         return {Bind(place, tag=_LISTENER): _LISTENER for place in places}
 
@@ -117,12 +169,17 @@ class _Relay:
         if len(failures) < len(applied):
             failures = [f for f in failures if not f.absent]  # a machine without IPv6, say
         for failure in failures:
-            complain(UserError(str(failure), "choose another port, or end that process"))
+            taken = isinstance(self._listen, (TcpAddress, UnixAddress)) or failure.holder
+            complain(
+                UserError(str(failure), "choose another port, or end that process" if taken else "")
+            )
         if failures:
             return False
         for bound in applied.values():
             if not isinstance(bound, NotBound):
-                result(f"Listening on {bound.address} -> {self._target}")
+                self._say(f"{_doing(bound.address)} {bound.address} -> {self._target}")
+        if _is_wide(self._listen):
+            note("on all addresses of this machine, as socat does; bind=127.0.0.1 keeps others out")
         return True
 
     def _signalled(self, _: int, __: FrameType | None) -> None:
@@ -131,9 +188,39 @@ class _Relay:
         self._loop.call_threadsafe(lambda: self._engine.stop(drain, self._loop.stop))
 
     def _tell(self, event: Event) -> None:
+        match event:
+            case Exhausted():
+                self._engine.stop(_DRAIN, self._loop.stop)
+            case DialFailed(final=True):
+                self._failed = self._failed or _serves_one(self._listen)
         line = happened(event, quiet=self._quiet)
         if line:
             self._lines.add(line)
+
+
+def _uses_stdout(address: Address | Spec) -> bool:
+    both = (getattr(address, "read", address), getattr(address, "write", address))
+    return any(getattr(one, "write", one) == 1 for one in both)
+
+
+def _doing(address: Address | Spec) -> str:
+    """What is done with a first address: most are listened on."""
+    if isinstance(address, (TcpAddress, UnixAddress)) or hasattr(address, "listen"):
+        return "Listening on"
+    return "Relaying"
+
+
+def _serves_one(address: Address | Spec) -> bool:
+    if isinstance(address, (TcpAddress, UnixAddress)):
+        return False
+    listen = getattr(address, "listen", None)
+    return listen is None or not listen.fork
+
+
+def _is_wide(address: Address | Spec) -> bool:
+    """Whether it listens everywhere though nobody wrote so."""
+    place = getattr(address, "place", None)
+    return hasattr(address, "listen") and place is not None and not place.bind
 
 
 def _seconds(text: str) -> float:

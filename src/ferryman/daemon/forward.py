@@ -68,7 +68,8 @@ class Wish(Struct, frozen=True):
     Local 0 is a random port; None is the number behind the remote name. ``hold`` is a duration.
     With ``wait`` it is no error that a target does not exist yet, or that nothing answers where
     the cluster is to be; with ``running_timeout`` it is one if no pod is ready within so many
-    seconds.
+    seconds. With an ``address``, such as the path of a UNIX socket, that is listened on instead of
+    hosts and the local port.
     """
 
     target: targets.Target
@@ -78,6 +79,8 @@ class Wish(Struct, frozen=True):
     balance: Balance = "Newest"
     wait: bool = False
     running_timeout: float | None = None
+    address: str = ""
+    faults: tuple[str, ...] = ()
 
 
 class Observer(Protocol):
@@ -206,6 +209,8 @@ async def _spec(parts: InProcess, access: Access, wish: Wish, observer: Observer
         if local is None:
             local = await _local_port(parts, wish, str(remote), observer)
         listen = Listen(hosts=wish.hosts, port=local)
+        if wish.address:
+            listen = Listen(address=wish.address)
         ports.append(Port(name=f"port-{number}", listen=listen, target_port=remote))
     workload = Workload(
         cluster=access.context_name,
@@ -219,6 +224,7 @@ async def _spec(parts: InProcess, access: Access, wish: Wish, observer: Observer
         target=Target(workload=workload),
         hold=Hold(timeout=wish.hold),
         balance=wish.balance,
+        faults=wish.faults,
     )
 
 
