@@ -27,6 +27,7 @@ RECORDED = {
     "grpc": "h2",
     **dict.fromkeys(("pg_psql", "pg_extended", "pg_md5", "pg_clear", "pg_wrong"), "postgresql"),
     **dict.fromkeys(("pg_cancel", "pg_cancelled"), "postgresql"),
+    "pg_tls": "postgresql",
     "websocket": "websocket",
     "websocket_deflate": "websocket",
 }

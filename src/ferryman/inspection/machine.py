@@ -82,6 +82,41 @@ class Window:
         return self.take(end + 1)[:-1].removesuffix(b"\r")
 
 
+class Reader:
+    """Takes a message's payload apart; what is not there is Undecodable."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def rest(self) -> bytes:
+        """What is left."""
+        return self._data[self._at :]
+
+    def take(self, count: int) -> bytes:
+        """So many bytes."""
+        end = self._at + count
+        if count < 0 or end > len(self._data):
+            raise Undecodable("a message that is shorter than it says")
+        taken = self._data[self._at : end]
+        self._at = end
+        return taken
+
+    def number(self, count: int) -> int:
+        """A signed number of so many octets."""
+        return int.from_bytes(self.take(count), "big", signed=True)
+
+    def text(self) -> bytes:
+        """Bytes up to a NUL."""
+        end = self._data.find(b"\0", self._at)
+        if end < 0:
+            raise Undecodable("a text without an end")
+        taken = self._data[self._at : end]
+        self._at = end + 1
+        return taken
+
+
 class Report:
     """What is told: events in their order, each exchange with a number of its own."""
 
@@ -202,7 +237,8 @@ class Machine(ABC):
         except Undecodable as error:
             raise Undecodable(str(error), self._said()) from None
         if self._opaque:
-            window.take(len(window))
+            for each in self._windows.values():
+                each.take(len(each))
         return self._said()
 
     def _steps(self, direction: Direction, window: Window) -> None:

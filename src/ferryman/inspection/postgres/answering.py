@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ferryman.inspection.decoder import Undecodable
 from ferryman.inspection.events import Fields, MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.feed import DOWN
-from ferryman.inspection.machine import Report, line
+from ferryman.inspection.machine import Reader, Report, line
 from ferryman.inspection.postgres import values
 from ferryman.inspection.postgres.waiting import Waiting
 
@@ -56,7 +56,7 @@ class Answering:
 
     def message(self, kind: int, payload: bytes) -> None:
         """One that is whole."""
-        reader = values.Reader(payload)
+        reader = Reader(payload)
         match chr(kind):
             case "R":
                 self._authentication(reader)
@@ -90,7 +90,7 @@ class Answering:
 
     # --- Start-up, and what may come at any time.
 
-    def _authentication(self, reader: values.Reader) -> None:
+    def _authentication(self, reader: Reader) -> None:
         self._waiting.password = wanted = reader.number(4)
         if wanted in _METHODS:
             method = _METHODS[wanted]
@@ -98,7 +98,7 @@ class Answering:
                 method = reader.text().decode(errors="replace")
             self._result.fields.append(("authentication", line(method)))
 
-    def _parameter(self, reader: values.Reader) -> None:
+    def _parameter(self, reader: Reader) -> None:
         name, value = (reader.text().decode(errors="replace") for _ in range(2))
         head = self._waiting.head
         if head is not None and head.kind == "start":
@@ -110,7 +110,7 @@ class Answering:
     def _notice(self, fields: dict[str, str]) -> None:
         self._report.alone(DOWN, values.headline(fields), fields=values.reported(fields))
 
-    def _notification(self, reader: values.Reader) -> None:
+    def _notification(self, reader: Reader) -> None:
         reader.number(4)
         channel, payload = reader.text(), reader.text()
         facts = {"channel": line(channel)}

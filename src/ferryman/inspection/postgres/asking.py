@@ -13,7 +13,7 @@ from typing import TypeVar
 from ferryman.inspection.decoder import Undecodable
 from ferryman.inspection.events import Fields, MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.feed import UP
-from ferryman.inspection.machine import Report, Window, line
+from ferryman.inspection.machine import Reader, Report, Window, line
 from ferryman.inspection.postgres import sql, values
 from ferryman.inspection.postgres.waiting import Kind, Waiting
 
@@ -59,7 +59,7 @@ class Asking:
 
     def start(self, payload: bytes) -> None:
         """StartupMessage."""
-        reader = values.Reader(payload)
+        reader = Reader(payload)
         fields = []
         while reader.rest not in (b"", b"\0"):
             pair = reader.text(), reader.text()
@@ -106,10 +106,10 @@ class Asking:
             self._exchange = None
 
     def _parse(self, told: bytes) -> None:
-        reader = values.Reader(told)
+        reader = Reader(told)
         name = reader.text()
         text, found, rest = reader.rest.partition(b"\0")
-        numbers = values.Reader(rest)
+        numbers = Reader(rest)
         count = numbers.number(2) if found else 0
         kinds = tuple(numbers.number(4) for _ in range(min(count, _PARAMETERS)))
         _remember(self._statements, name, _Statement(text[:_TEXT_LIMIT], kinds))
@@ -119,7 +119,7 @@ class Asking:
 
     def message(self, kind: int, payload: bytes, place: int) -> None:
         """One that is whole, or a Bind's beginning."""
-        reader = values.Reader(payload)
+        reader = Reader(payload)
         match chr(kind):
             case "p":
                 self._password(payload, place)

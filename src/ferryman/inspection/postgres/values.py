@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ferryman.inspection.decoder import Undecodable
 from ferryman.inspection.events import Fields
+from ferryman.inspection.machine import Reader
 from ferryman.inspection.titles import title
 
 _NUMBERS = {20: ">q", 21: ">h", 23: ">i", 26: ">I", 700: ">f", 701: ">d"}  # by pg_type.oid
@@ -29,41 +30,6 @@ class Column:
     name: str
     type: int = 0
     binary: bool = False
-
-
-class Reader:
-    """Takes a message's payload apart; what is not there is Undecodable."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    @property
-    def rest(self) -> bytes:
-        """What is left."""
-        return self._data[self._at :]
-
-    def take(self, count: int) -> bytes:
-        """So many bytes."""
-        end = self._at + count
-        if count < 0 or end > len(self._data):
-            raise Undecodable("a message that is shorter than it says")
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
-
-    def number(self, count: int) -> int:
-        """A signed number of so many octets."""
-        return int.from_bytes(self.take(count), "big", signed=True)
-
-    def text(self) -> bytes:
-        """Bytes up to a NUL."""
-        end = self._data.find(b"\0", self._at)
-        if end < 0:
-            raise Undecodable("a text without an end")
-        taken = self._data[self._at : end]
-        self._at = end + 1
-        return taken
 
 
 def columns(payload: bytes) -> list[Column]:
