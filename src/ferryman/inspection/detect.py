@@ -36,6 +36,7 @@ _RESP_BEGUN = re.compile(rb"\*(?:[1-9][0-9]{0,6}(?:\r(?:\n(?:\$(?:[0-9]{1,9}\r?)
 _RESP = re.compile(rb"\*[1-9][0-9]{0,6}\r\n\$[0-9]{1,9}\r\n")
 _INLINE = re.compile(rb"([A-Za-z]{1,10})(?: [^\r\n]*)?\r\n")
 _INLINE_BEGUN = re.compile(rb"([A-Za-z]{1,10})(?: [^\r\n]*)?\r?\Z")
+_HELLO = re.compile(rb"[A-Za-z]+ [23]\b")  # others say hello, too
 _COMMANDS = frozenset(
     b"AUTH CLIENT COMMAND CONFIG DBSIZE DEL EXISTS GET HELLO INCR INFO KEYS MONITOR PING PSUBSCRIBE"
     b" QUIT SELECT SET SUBSCRIBE".split()
@@ -109,7 +110,9 @@ def _redis(up: bytes) -> bool | None:
     if up[:1] == b"*":
         return None if _RESP_BEGUN.match(up) else False
     if line := _INLINE.match(up):
-        return line[1].upper() in _COMMANDS and not _REQUEST.match(up)
+        word = line[1].upper()
+        people = b" HTTP/" in line[0] or (word == b"HELLO" and not _HELLO.match(up))
+        return word in _COMMANDS and not people
     return None if _INLINE_BEGUN.match(up) else False
 
 

@@ -30,6 +30,7 @@ KEYS: Mapping[str, str] = {
     "endpoint": "who was asked",
     "method": "GET, POST, …",
     "path": "of a URL, without the query",
+    "target": "what stands between method and HTTP/1.1, whole",
     "query": "what follows the path's question mark",
     "host": "who was meant",
     "status": "200, 404, …; of gRPC: grpc",
@@ -38,14 +39,19 @@ KEYS: Mapping[str, str] = {
     "size": "bytes of the answer's body",
     "ms": "milliseconds from the request to the end of the answer",
     "grpc": "a gRPC call's status, by name",
+    "messages": "how many of them a gRPC call had",
     "service": "a gRPC call's service",
     "command": "Redis' or PostgreSQL's: SET, SELECT, …",
     "key": "Redis' key",
     "channel": "of a publication or notification",
     "database": "what PostgreSQL's client connected to",
     "user": "as whom",
+    "rows": "how many PostgreSQL answered",
+    "tag": "what PostgreSQL did: INSERT 0 1, …",
     "sni": "the server name in TLS' ClientHello",
     "alpn": "the protocols that it offers",
+    "version": "of TLS",
+    "cipher": "that TLS agreed on",
     "opcode": "of a WebSocket message: text, binary, close, ping, pong",
     "error": "why it is not whole, or what went wrong",
 }
@@ -53,7 +59,7 @@ KEYS: Mapping[str, str] = {
 
 _UNSURE = frozenset(("type", "size", "ms", "error"))
 """A request may have them, too, but what is meant is the answer's."""
-_CASE_COUNTS = frozenset(("path", "query", "key", "command", "database", "user"))
+_CASE_COUNTS = frozenset(("path", "query", "target", "key", "command", "database", "user"))
 _LENGTH_LIMIT, _DEPTH_LIMIT = 4096, 40
 
 _TOKEN = re.compile(r"\s*(?:([()])|(and|or|not|&&|\|\||!)(?=[\s()]|$)|(!(?=[\w(])))", re.IGNORECASE)
