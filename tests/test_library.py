@@ -176,6 +176,15 @@ def test_a_relay_without_asyncio_waits_for_its_target() -> None:
             assert client.recv(10) == b"late"
 
 
+def test_a_relay_takes_addresses_as_socat_writes_them() -> None:
+    with ferryman.relay("TCP-LISTEN:0,bind=127.0.0.1,fork", "SYSTEM:'echo hi'") as relay:
+        with socket.create_connection((relay.host, relay.port), 5) as client:
+            assert client.recv(10) == b"hi\n"
+    with ferryman.relay("UDP-LISTEN:0,bind=127.0.0.1,fork", "PIPE") as relay:
+        with pytest.raises(UserError, match="no TCP address"):
+            assert relay.port
+
+
 def test_an_address_that_is_taken_is_raised() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -19,7 +19,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman import addresses
 from ferryman.addresses import Address, TcpAddress, UnixAddress
@@ -36,6 +36,9 @@ from ferryman.kube import targets
 from ferryman.runtime.broadcast import Broadcast
 from ferryman.runtime.inthread import InThread, Session
 from ferryman.runtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from ferryman.addresses.specs import Spec
 
 _RELAY = "relay"
 _BALANCE: Mapping[str, Balance] = {
@@ -115,14 +118,15 @@ def relay(
 ) -> Session[Relay, BlockingRelay]:
     """Carry bytes from ``listen`` to ``target``, for as long as the block lasts.
 
-    Both are addresses as ``ferry relay`` takes them: a port, HOST:PORT or the path of a UNIX
-    socket; listening on port 0 takes a free one. ``hold`` is how long a client waits for a target
-    that refuses. Entering the block raises FerrymanError if an address cannot be listened on.
+    Both are addresses as ``ferry relay`` takes them: a port, HOST:PORT, the path of a UNIX socket,
+    or as socat writes them; listening on port 0 takes a free one. ``hold`` is how long a client
+    waits for a target that refuses. Entering the block raises FerrymanError if an address cannot be
+    listened on.
     """
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Relay, None]:
-        source, sink = addresses.parse(str(listen)), addresses.parse(str(target))
+        source, sink = addresses.parse_place(str(listen)), addresses.parse_place(str(target))
         policy = Policy(hold=parse_duration(hold))
         told = Broadcast[contract.Event](Gap)
         plane = ThreadedDataPlane()
@@ -130,7 +134,7 @@ def relay(
             try:
                 await plane.policy(_RELAY, policy, 0)
                 await plane.endpoints(_RELAY, [Endpoint(str(sink), sink)], 0)
-                binds = {Bind(place, tag=_RELAY): _RELAY for place in addresses.loopbacks(source)}
+                binds = {Bind(place, tag=_RELAY): _RELAY for place in _places(source)}
                 bound = _bound(await plane.apply(binds))
                 pumping = tasks.start(_pump(plane, told), "events of a relay")
                 yield Relay(bound, told)
@@ -198,9 +202,9 @@ class Relay:
         return self._told.read()
 
     def _tcp(self) -> TcpAddress:
-        first = self.addresses[0]
+        first = self.addresses[0] if self.addresses else None
         if not isinstance(first, TcpAddress):
-            raise UserError(f"{first} is no TCP address")
+            raise UserError(f"{first or 'it'} is no TCP address")
         return first
 
 
@@ -333,6 +337,12 @@ def _target(text: str, namespace: str) -> targets.Target:
     if text.startswith("-l"):
         return targets.selected(text.removeprefix("-l").strip(), namespace)
     return targets.parse(text, namespace)
+
+
+def _places(address: Address | Spec) -> tuple[Address | Spec, ...]:
+    if isinstance(address, (TcpAddress, UnixAddress)):
+        return addresses.loopbacks(address)
+    return (address,)
 
 
 def _bound(applied: contract.Applied) -> list[Address]:

@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
         hold = args.hold or "30s"
         _seconds(hold)
+        _note_width(listen)
         return relayed.run(listen, workload, hold=hold, faults=tuple(args.fault))
     target = addresses.parse_place(args.target)
     if getattr(target, "port", None) == 0 and not hasattr(target, "listen"):
@@ -178,8 +179,7 @@ class _Relay:
         for bound in applied.values():
             if not isinstance(bound, NotBound):
                 self._say(f"{_doing(bound.address)} {bound.address} -> {self._target}")
-        if _is_wide(self._listen):
-            note("on all addresses of this machine, as socat does; bind=127.0.0.1 keeps others out")
+        _note_width(self._listen)
         return True
 
     def _signalled(self, _: int, __: FrameType | None) -> None:
@@ -217,10 +217,11 @@ def _serves_one(address: Address | Spec) -> bool:
     return listen is None or not listen.fork
 
 
-def _is_wide(address: Address | Spec) -> bool:
-    """Whether it listens everywhere though nobody wrote so."""
+def _note_width(address: Address | Spec) -> None:
+    """Say that it listens everywhere, if nobody wrote so."""
     place = getattr(address, "place", None)
-    return hasattr(address, "listen") and place is not None and not place.bind
+    if hasattr(address, "listen") and place is not None and not place.bind:
+        note("on all addresses of this machine, as socat does; bind=127.0.0.1 keeps others out")
 
 
 def _seconds(text: str) -> float:
