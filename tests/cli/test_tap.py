@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,15 +65,13 @@ def test_ctrl_z_holds_nobody_up(server: Echo) -> None:
     assert said.startswith("Ctrl-Z would hold up every client")
 
 
-def test_kill_9_under_load_refuses_no_connect_and_puts_it_back(
-    server: Echo, record_property: Callable[[str, object], None]
-) -> None:
+def test_kill_9_under_load_refuses_no_connect_and_puts_it_back(server: Echo) -> None:
     with tap(server.path, "-q") as running:
         load = Load(server.path, 8)
         try:
             load.more(200)
             seconds = running.kill()
-            record_property("seconds until it was put back", seconds)
+            print(f"put back after {1000 * seconds:.1f} ms")
             load.more(200)
         finally:
             load.end()

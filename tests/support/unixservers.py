@@ -99,15 +99,18 @@ def inode(path: Path | str) -> int | None:
 
 
 class Load:
-    """Clients that connect, say something and read it back, over and over, until ``end``.
+    """Clients that connect, say something and hear an answer, over and over, until ``end``.
 
     ``refused`` are connects that failed; ``cut`` are exchanges that did not come to their end.
     """
 
-    def __init__(self, path: Path, clients: int) -> None:
+    def __init__(
+        self, path: Path, clients: int, say: bytes = b"x" * 100, hear: bytes = b"x" * 100
+    ) -> None:
         self.done = self.cut = 0
         self.refused: list[OSError] = []
         self._path = path
+        self._say, self._hear = say, hear
         self._ending = threading.Event()
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._run, name="load") for _ in range(clients)]
@@ -134,8 +137,8 @@ class Load:
                 return
             try:
                 with client:
-                    client.sendall(b"x" * 100)
-                    whole = len(client.recv(100, socket.MSG_WAITALL)) == 100
+                    client.sendall(self._say)
+                    whole = client.recv(len(self._hear), socket.MSG_WAITALL) == self._hear
             except OSError:
                 whole = False
             with self._changed:
