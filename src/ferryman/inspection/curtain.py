@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ferryman.inspection.decoder import Span
 from ferryman.inspection.feed import Chunk, Missed, Skipped
-from ferryman.inspection.redaction import Scrubber
+from ferryman.inspection.redaction import FILLER, Scrubber
 
 HELD_LIMIT = 1 << 19
 """Bytes that a decoder may leave unexamined; more than that are masked and let go."""
@@ -30,6 +30,7 @@ class Curtain:
         self._end = 0
         self._spans: deque[Span] = deque()
         self._scrubber: Scrubber | None = None
+        self._hidden = False
 
     @property
     def holds(self) -> bool:
@@ -71,12 +72,21 @@ class Curtain:
         self._scrubber = self._scrubber or Scrubber()
         return self.release(self._end)
 
+    def hide(self) -> list[Carried]:
+        """Nobody can tell what is a secret any more: all bytes are masked, now and later."""
+        self._hidden = True
+        return self.scrub(self._end)
+
     def _uncovered(self, record: Carried, end: int) -> Carried:
         if not isinstance(record, Chunk):
+            if isinstance(record, Missed) and self._scrubber is not None:
+                self._scrubber = Scrubber(inside=True)  # what was missed may begin a secret
             return record
         self._bytes -= len(record.data)
         if not self._redact:
             return record
+        if self._hidden:
+            return replace(record, data=bytes([FILLER]) * len(record.data))
         data = record.data if self._scrubber is None else self._scrubber.scrub(record.data)
         data = self._overwritten(data, end - len(data))
         return record if data is record.data else replace(record, data=data)

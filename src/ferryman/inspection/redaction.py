@@ -56,11 +56,15 @@ _SECRET_LINE = re.compile(
     rb"|[\w-]{0,40}(?:token|secret|password|passwd|api-?key|auth-key|access-key))[ \t]{0,8}:"
     rb"|(?:AUTH|PASS) )"
 )
+_REDIS_AUTH = re.compile(rb"\n(?i:AUTH|requirepass|masterauth)\r\n")
+_REDIS_COMMAND = re.compile(rb"\n(?=\*)")
 _SECRET_PARAMETER = re.compile(
     rb"[?&](?i:[a-z_-]{0,24}(?:token|secret|password|passwd|api[_-]?key|signature)"
     rb"|sig|client_assertion|x-amz-credential)="
 )
 _LINE_END = re.compile(rb"\n")
+_USER = re.compile(rb"://[^/\s@:?#]{0,64}:")
+_USER_END = re.compile(rb"[@/\s?#\"'<>]")
 _PARAMETER_END = re.compile(rb"[&;#\s\"'<>,]")
 _LONGEST_OPENER = 80
 
@@ -151,6 +155,24 @@ class Scrubber:
         """Where secrets begin, and how each of them ends."""
         if self._until is not None:
             yield 0, self._until
-        lines = [(match.end(), _LINE_END) for match in _SECRET_LINE.finditer(text)]
-        parameters = [(match.end(), _PARAMETER_END) for match in _SECRET_PARAMETER.finditer(text)]
-        yield from sorted(lines + parameters, key=lambda opener: opener[0])
+        found = [
+            (match.end(), until)
+            for opener, until in _OPENERS
+            for match in opener.finditer(text)
+            if until is not _USER_END or _has_password(text, match.end())
+        ]
+        yield from sorted(found, key=lambda opener: opener[0])
+
+
+def _has_password(text: bytes, start: int) -> bool:
+    """Whether what follows "://name:" is no port, or may yet turn out to be none."""
+    end = _USER_END.search(text, start)
+    return end is None or end[0] == b"@"
+
+
+_OPENERS = (
+    (_SECRET_LINE, _LINE_END),
+    (_SECRET_PARAMETER, _PARAMETER_END),
+    (_REDIS_AUTH, _REDIS_COMMAND),
+    (_USER, _USER_END),
+)

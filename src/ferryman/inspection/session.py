@@ -59,6 +59,7 @@ class Session:
         self._early: list[feed.Record] | None = []  # while the protocol is not known
         self._start_at = Start(redact=redact)
         self._at = 0
+        self._missed = False  # bytes that a decoder may have needed
         self._ended: set[Direction] = set()
         self._offsets: dict[Direction, int] = {UP: 0, DOWN: 0}
         self._curtains = {UP: Curtain(redact=redact), DOWN: Curtain(redact=redact)}
@@ -97,6 +98,7 @@ class Session:
     def _carried(self, record: Carried, count: int) -> list[Seen]:
         direction = record.direction
         self._offsets[direction] += count
+        self._missed |= isinstance(record, feed.Missed)
         if self._bytes or not isinstance(record, feed.Chunk):
             self._curtains[direction].hold(record, self._offsets[direction])
         if self._early is None:
@@ -132,7 +134,12 @@ class Session:
                 return []
             protocol = detect.OPAQUE
         self._early = None
-        seen = self._start(protocol, self._start_at)
+        if protocol == detect.OPAQUE and any(isinstance(it, feed.Missed) for it in early):
+            self._protocol = protocol
+            reason = "its first bytes could not be kept up with" + (_HIDDEN if self._redact else "")
+            seen = [self._said(Recognised(protocol)), self._said(Undecoded(reason)), *self._hide()]
+        else:
+            seen = self._start(protocol, self._start_at)
         for record in early:
             self._at = record.at
             seen += self._feed(record)
@@ -227,13 +234,20 @@ class Session:
             except Exception:  # noqa: BLE001  # it has failed already: mask all there is
                 examined[direction] = 0
         self._decoder, self._protocol = None, detect.OPAQUE
+        hides = self._missed and self._redact
         return [
             *self._told(events),
-            self._said(Undecoded(reason)),
-            *self._scrub(examined),
+            self._said(Undecoded(f"{reason}{_HIDDEN}" if hides else reason)),
+            *(self._hide() if hides else self._scrub(examined)),
         ]
 
     # -- what is wanted --
+
+    def _hide(self) -> list[Seen]:
+        seen: list[Seen] = []
+        for direction in _DIRECTIONS:
+            seen += self._wanted(self._curtains[direction].hide())
+        return seen
 
     def _scrub(self, examined: Mapping[Direction, int]) -> list[Seen]:
         seen: list[Seen] = []
@@ -312,6 +326,7 @@ class Session:
         return Decoded(self._connection, self._at, event)
 
 
+_HIDDEN = "; its bytes are hidden, as nobody can tell which are secrets"
 _Step = Callable[[Decoder], list[Event]]
 _DIRECTIONS: tuple[Direction, Direction] = (UP, DOWN)
 
