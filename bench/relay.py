@@ -191,7 +191,7 @@ def _command(stack: ExitStack, contender: str, listen: Address, target: Address)
     if contender == "haproxy":
         return _haproxy(stack, listen, target)
     ferry = str(Path(sys.executable).with_name("ferry"))
-    return [ferry, "relay", _text(listen), _text(target)]
+    return [ferry, "relay", "-q", _text(listen), _text(target)]
 
 
 def _socat(listen: Address, target: Address) -> Sequence[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ferryman.addresses import UnixAddress
 from ferryman.cli import handing
 from ferryman.cli.lines import Lines, happened
+from ferryman.cli.looking import Looking
 from ferryman.cli.program import SIGNALLED, CommandFailed, has_terminal
 from ferryman.dataplane import sockets
 from ferryman.dataplane.contract import Endpoint, Event, Policy
@@ -35,11 +36,20 @@ _DRAIN = 0.5  # seconds for what the command said last
 class Beside:
     """One command and its socket; ``run`` it once."""
 
-    def __init__(self, asked: str, path: str, command: Sequence[str], *, quiet: bool) -> None:
+    def __init__(
+        self,
+        asked: str,
+        path: str,
+        command: Sequence[str],
+        looking: Looking | None,
+        *,
+        quiet: bool,
+    ) -> None:
         self._asked = asked
         self._path = path
         self._command = command
         self._quiet = quiet
+        self._looking = looking
         self._loop = Loop()
         self._lines = Lines(self._loop)
         self._engine = Engine(self._loop, self._tell)
@@ -58,7 +68,11 @@ class Beside:
                 self._loop.close()
 
     def _listen(self, private: str) -> None:
-        self._engine.policy(_NAME, Policy(hold=0), 0)
+        looking = self._looking
+        if looking is not None:
+            looking.observe(self._engine)
+        policy = Policy(hold=0, observe=looking.mode if looking is not None else "Off")
+        self._engine.policy(_NAME, policy, 0)
         self._engine.endpoints(_NAME, [Endpoint(self._path, UnixAddress(self._path))], 0)
         before = os.umask(0o177)
         try:
@@ -100,6 +114,8 @@ class Beside:
             self._process.send_signal(number)
 
     def _tell(self, event: Event) -> None:
+        if self._looking is not None and self._looking.tells(event):
+            return
         line = happened(event, quiet=self._quiet)
         if line:
             self._lines.add(line)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ferryman.cli.groups import Group, groups, mark_selectors, split_command
 from ferryman.cli.output import UsageError
+from ferryman.cli.seeing import add_seeing_arguments, asks
 from ferryman.errors import UserError
 
 if TYPE_CHECKING:
     from ferryman.access.kubeconfig import Access
     from ferryman.api.kinds.relay import Balance
+    from ferryman.cli.looking import Looking
     from ferryman.daemon.forward import Wish
 
 NAME = "forward"
@@ -115,6 +118,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell every frame on the wires into pods, for a bug report; payloads by length only",
     )
+    add_seeing_arguments(parser)
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no line per exchange on a terminal"
+    )
     complete_words(words)
 
 
@@ -166,10 +173,12 @@ def run(args: argparse.Namespace) -> int:
     except UserError as error:
         raise UsageError(error.message, error.hint) from error
     if not args.background:
-        return _serve(access, wishes, args, None)
+        return _seen(access, wishes, args)
+    if asks(args) or args.write:
+        raise UsageError("--background shows and keeps nothing", "leave one of the two out")
     from ferryman.cli import background
 
-    return background.run(lambda leave: _serve(access, wishes, args, leave))
+    return background.run(lambda leave: _serve(access, wishes, args, leave, None))
 
 
 def make_wishes(args: argparse.Namespace, namespace: str, wanted: Sequence[Group]) -> list[Wish]:
@@ -200,11 +209,30 @@ def make_wishes(args: argparse.Namespace, namespace: str, wanted: Sequence[Group
     ]
 
 
+def _seen(access: Access, wishes: Sequence[Wish], args: argparse.Namespace) -> int:
+    """Serve; on a terminal with a line per exchange, in scripts with what was asked for."""
+    looking = None
+    if asks(args) or args.write or (sys.stderr.isatty() and args.output == "text"):
+        from msgspec.structs import replace
+
+        from ferryman.cli.looking import Looking
+
+        looking = Looking.from_args(args, stdout=args.command is None)
+        if looking is not None:
+            wishes = [replace(wish, inspect=looking.mode) for wish in wishes]
+    try:
+        return _serve(access, wishes, args, None, looking)
+    finally:
+        if looking is not None:
+            looking.finish()
+
+
 def _serve(
     access: Access,
     wishes: Sequence[Wish],
     args: argparse.Namespace,
     leave: Callable[[], None] | None,
+    looking: Looking | None,
 ) -> int:
     """``leave`` is called once everything is forwarded."""
     import asyncio
@@ -216,7 +244,15 @@ def _serve(
     try:
         json = args.output == "json"
         return asyncio.run(
-            serve(access, wishes, args.command, json=json, trace=args.trace, leave=leave)
+            serve(
+                access,
+                wishes,
+                args.command,
+                json=json,
+                trace=args.trace,
+                leave=leave,
+                looking=looking,
+            )
         )
     except CommandFailed as error:
         complain(error)

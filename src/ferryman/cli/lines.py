@@ -12,7 +12,7 @@ import select
 import sys
 from collections import deque
 
-from ferryman.dataplane.contract import Closed, DialFailed, Event, Opened
+from ferryman.dataplane.contract import Closed, DialFailed, Event, InspectorLost, Opened
 from ferryman.dataplane.loop import Loop
 
 _DELAY = 0.02
@@ -77,8 +77,12 @@ class Lines:
 def happened(event: Event, *, quiet: bool = False) -> str:
     """The line that tells an event of a connection; empty if there is nothing to tell."""
     match event:
+        case DialFailed(final=True, connection=0):
+            return event.message  # there was no connection yet
         case DialFailed(final=True):
             return f"#{event.connection} reset: {event.message}"
+        case InspectorLost():
+            return f"{event.message}; bytes go on, unseen"
         case _ if quiet:
             return ""
         case Opened():

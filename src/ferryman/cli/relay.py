@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ferryman import addresses
@@ -17,7 +18,9 @@ from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.cli.disturbing import add_fault_argument, faults_of
 from ferryman.cli.limits import raise_descriptor_limit
 from ferryman.cli.lines import Lines, happened
+from ferryman.cli.looking import Looking
 from ferryman.cli.output import UsageError, complain, note, result
+from ferryman.cli.seeing import add_seeing_arguments
 from ferryman.dataplane.contract import (
     Applied,
     Bind,
@@ -63,6 +66,9 @@ examples:
   ferry relay UDP-LISTEN:5353,fork UDP:1.1.1.1:53
   ferry relay 8080 'EXEC:"cat -n"'            a program for every client
   ferry relay - /run/docker.sock              our own stdin and stdout
+  ferry relay 8080 8081 -v                    what is said, with headers and bodies
+  ferry relay 8080 8081 --only 'path~/users status>=400' --format json | jq
+  ferry relay 8080 8081 -w day.pcapng         for Wireshark; also .ferry and .har
   ferry relay 8080 deploy/web:http            a ready pod of web, whichever that is
 
 Ctrl-C stops accepting and lets open connections end for 2 s; a second one ends them at once."""
@@ -87,9 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "30s for a workload)",
     )
     add_fault_argument(parser)
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no line per connection, only errors"
-    )
+    add_seeing_arguments(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing but errors")
 
 
 def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -118,35 +123,58 @@ def run(args: argparse.Namespace) -> int:
         hold = args.hold or "30s"
         _seconds(hold)
         _note_width(listen)
-        return relayed.run(listen, workload, hold=hold, faults=tuple(args.fault))
+        looking = Looking.from_args(args)
+        try:
+            faults_said = tuple(args.fault)
+            return relayed.run(listen, workload, hold=hold, faults=faults_said, looking=looking)
+        finally:
+            if looking is not None:
+                looking.finish()
     target = addresses.parse_place(args.target)
     if getattr(target, "port", None) == 0 and not hasattr(target, "listen"):
         raise UserError("port 0 is no target", "name the port that the server listens on")
     policy = Policy(hold=_seconds(args.hold or "0s"), faults=faults)
-    return _Relay(listen, target, policy, quiet=args.quiet).run()
+    ours = not (_uses_stdout(listen) or _uses_stdout(target))
+    looking = Looking.from_args(args, stdout=ours)
+    try:
+        return _Relay(listen, target, policy, looking, quiet=args.quiet, stdout=ours).run()
+    finally:
+        if looking is not None:
+            looking.finish()
 
 
 class _Relay:
     """One relay, from its listener to its last line."""
 
     def __init__(
-        self, listen: Address | Spec, target: Address | Spec, policy: Policy, *, quiet: bool
+        self,
+        listen: Address | Spec,
+        target: Address | Spec,
+        policy: Policy,
+        looking: Looking | None,
+        *,
+        quiet: bool,
+        stdout: bool,
     ) -> None:
         self._listen = listen
         self._target = target
-        self._policy = policy
+        self._policy = policy if looking is None else replace(policy, observe=looking.mode)
+        self._looking = looking
         self._quiet = quiet
         self._loop = Loop()
         self._lines = Lines(self._loop)
         self._engine = Engine(self._loop, self._tell)
         self._stops = 0
         self._failed = False
-        # Our standard output may be one of the two: then it is not for lines.
-        self._say = note if _uses_stdout(listen) or _uses_stdout(target) else result
+        # Our standard output may be one of the two, or be for what is seen.
+        seen = looking is not None and looking.uses_stdout
+        self._say = result if stdout and not seen else note
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
+        if self._looking is not None:
+            self._looking.observe(self._engine)
         self._engine.policy(_LISTENER, self._policy, 0)
         self._engine.endpoints(_LISTENER, [Endpoint(str(self._target), self._target)], 0)
         if not self._bound(self._engine.apply(self._binds())):
@@ -193,6 +221,8 @@ class _Relay:
                 self._engine.stop(_DRAIN, self._loop.stop)
             case DialFailed(final=True):
                 self._failed = self._failed or _serves_one(self._listen)
+        if self._looking is not None and self._looking.tells(event):
+            return
         line = happened(event, quiet=self._quiet)
         if line:
             self._lines.add(line)

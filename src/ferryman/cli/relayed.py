@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ferryman.addresses import TcpAddress, UnixAddress
 from ferryman.addresses.specs import (
@@ -21,10 +24,20 @@ from ferryman.addresses.workloads import WorkloadAddress
 from ferryman.daemon.forward import Wish
 from ferryman.errors import UserError
 
+if TYPE_CHECKING:
+    from ferryman.cli.looking import Looking
+
 Listen = TcpAddress | UnixAddress | Spec
 
 
-def run(listen: Listen, target: WorkloadAddress, *, hold: str, faults: tuple[str, ...]) -> int:
+def run(
+    listen: Listen,
+    target: WorkloadAddress,
+    *,
+    hold: str,
+    faults: tuple[str, ...],
+    looking: Looking | None,
+) -> int:
     """Forward until a signal says stop; 0 then. Raises FerrymanError."""
     import asyncio
     import logging
@@ -35,7 +48,10 @@ def run(listen: Listen, target: WorkloadAddress, *, hold: str, faults: tuple[str
     logging.getLogger("ferryman").setLevel(logging.ERROR)  # what heals, the narration tells
     access = load(None, target.context or None, os.environ)
     wish = wished(listen, target, access.namespace, hold=hold, faults=faults)
-    return asyncio.run(serve(access, [wish], None, json=False, trace=False, leave=None))
+    if looking is not None:
+        wish = replace(wish, inspect=looking.mode)
+    serving = serve(access, [wish], None, json=False, trace=False, leave=None, looking=looking)
+    return asyncio.run(serving)
 
 
 def wished(

@@ -67,6 +67,11 @@ def add_seeing_arguments(parser: argparse.ArgumentParser) -> None:
     keeping.add_argument("--force", action="store_true", help="overwrite what -w names")
 
 
+def asks(args: argparse.Namespace) -> bool:
+    """Whether the options ask for more than a summary."""
+    return bool(args.verbose or args.hex or args.format or args.only or args.grep)
+
+
 def seeing_of(args: argparse.Namespace, out: TextIO | None = None) -> Seeing:
     """What the options say; ``out`` is where it is shown. Raises UsageError."""
     try:

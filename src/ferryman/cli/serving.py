@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING
 
 from ferryman.access.kubeconfig import Access
 from ferryman.api.kinds.relay import RelayStatus
@@ -17,6 +18,9 @@ from ferryman.cli.speaking import JsonSpeaker, Speaker
 from ferryman.daemon.forward import Wish, forward, innermost, is_so
 from ferryman.dataplane.contract import Event
 from ferryman.errors import FerrymanError
+
+if TYPE_CHECKING:
+    from ferryman.cli.looking import Looking
 
 INTERRUPTED = 130
 """The exit code if a stop was asked for before the command could begin."""
@@ -30,12 +34,14 @@ async def serve(
     json: bool,
     trace: bool,
     leave: Callable[[], None] | None,
+    looking: Looking | None = None,
 ) -> int:
     """Forward until Ctrl-C or SIGTERM, or until the command of these words has ended.
 
     Returns the exit code; raises FerrymanError if it cannot begin. ``leave`` is called once
-    everything is forwarded.
+    everything is forwarded. ``looking`` is told of the connections that the wishes have inspected.
     """
+    inspector = looking.inspector.start if looking is not None else None
     command = Command(words) if words is not None else None
     # The command's standard output is its own: somebody may be piping it.
     lines = {} if command is None else {"say": note}
@@ -44,9 +50,13 @@ async def serve(
     with Interrupts(command.signal) if command is not None else Interrupts() as interrupts:
         try:
             if command is None:
-                await forward(access, wishes, milestones, interrupts, trace=trace)
+                await forward(
+                    access, wishes, milestones, interrupts, trace=trace, inspector=inspector
+                )
                 return 0
-            running = forward(access, wishes, milestones, interrupts, trace=trace)
+            running = forward(
+                access, wishes, milestones, interrupts, trace=trace, inspector=inspector
+            )
             return await _beside(command, running, milestones, interrupts)
         except FerrymanError as error:
             speaker.failed(error)

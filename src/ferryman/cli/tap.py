@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ferryman.cli.groups import split_command
 from ferryman.cli.output import UsageError, complain, note, result
+from ferryman.cli.seeing import add_seeing_arguments
 from ferryman.errors import Unavailable, UserError
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let other users in though the socket is open to all; the server takes them for you",
     )
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no line per connection, only errors"
-    )
+    add_seeing_arguments(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing but errors")
 
 
 def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -96,22 +96,35 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tap(path: str, args: argparse.Namespace) -> int:
+    from ferryman.cli.looking import Looking
     from ferryman.cli.tapping import Tapping
     from ferryman.intercept.tapping import Tap
 
-    with Tap(path, follow=args.follow, any_user=args.any_user) as tap:
-        return Tapping(tap, follow=args.follow, any_user=args.any_user, quiet=args.quiet).run()
+    looking = Looking.from_args(args)
+    try:
+        with Tap(path, follow=args.follow, any_user=args.any_user) as tap:
+            return Tapping(
+                tap, looking, follow=args.follow, any_user=args.any_user, quiet=args.quiet
+            ).run()
+    finally:
+        if looking is not None:
+            looking.finish()
 
 
 def _beside(path: str, args: argparse.Namespace) -> int:
     from ferryman.cli.beside import Beside
+    from ferryman.cli.looking import Looking
     from ferryman.cli.program import CommandFailed
 
+    looking = Looking.from_args(args, stdout=False)  # that is the command's
     try:
-        return Beside(args.socket, path, args.command, quiet=args.quiet).run()
+        return Beside(args.socket, path, args.command, looking, quiet=args.quiet).run()
     except CommandFailed as error:
         complain(error)
         return error.code
+    finally:
+        if looking is not None:
+            looking.finish()
 
 
 def _status(socket: str | None) -> int:

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ferryman.cli.lines import Lines, happened
+from ferryman.cli.looking import Looking
 from ferryman.cli.output import note, result
 from ferryman.dataplane.contract import READ, Endpoint, Event, Policy
 from ferryman.dataplane.engine import Engine
@@ -36,11 +37,20 @@ class Tapping:
     socket whose server was restarted.
     """
 
-    def __init__(self, tap: Tap, *, follow: bool, any_user: bool, quiet: bool) -> None:
+    def __init__(
+        self,
+        tap: Tap,
+        looking: Looking | None,
+        *,
+        follow: bool,
+        any_user: bool,
+        quiet: bool,
+    ) -> None:
         self._tap = tap
         self._follow = follow
         self._any_user = any_user
         self._quiet = quiet
+        self._looking = looking
         self._loop = Loop()
         self._lines = Lines(self._loop)
         self._engine = Engine(self._loop, self._tell)
@@ -58,10 +68,15 @@ class Tapping:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP):
             if not (nohup and number == signal.SIGHUP):
                 signal.signal(number, self._signalled)
-        self._engine.policy(self._tap.path, Policy(hold=0), 0)
+        looking = self._looking
+        if looking is not None:
+            looking.observe(self._engine)
+        policy = Policy(hold=0, observe=looking.mode if looking is not None else "Off")
+        self._engine.policy(self._tap.path, policy, 0)
         self._carry(tapped)
         self._loop.add(watched, READ, lambda _: self._hear(watched))
-        result(f"Tapping {self._tap.path}; its server is at {self._tap.path}{SAVED} meanwhile")
+        say = note if looking is not None and looking.uses_stdout else result
+        say(f"Tapping {self._tap.path}; its server is at {self._tap.path}{SAVED} meanwhile")
         if not self._quiet:
             note(
                 "Not seen: containers that have the socket mounted already. The server sees our"
@@ -118,6 +133,8 @@ class Tapping:
         self._lines.add("Ctrl-Z would hold up every client of the socket; Ctrl-C puts it back")
 
     def _tell(self, event: Event) -> None:
+        if self._looking is not None and self._looking.tells(event):
+            return
         line = happened(event, quiet=self._quiet)
         if line:
             self._lines.add(line.replace(self._dial, self._tap.path))

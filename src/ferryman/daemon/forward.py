@@ -23,6 +23,7 @@ from ferryman.api.kinds.relay import (
     RELAYS,
     Balance,
     Hold,
+    Inspect,
     Listen,
     Port,
     RelaySpec,
@@ -38,7 +39,8 @@ from ferryman.apiclient.informer import Informer
 from ferryman.controllers.relay.claims import relay_of
 from ferryman.daemon.near import near_names
 from ferryman.daemon.wiring import InProcess, in_process
-from ferryman.dataplane.contract import Event
+from ferryman.dataplane.contract import Event, Observe
+from ferryman.dataplane.threaded import Inspector
 from ferryman.errors import FerrymanError, Unavailable, UserError
 from ferryman.kube import rbac, targets
 from ferryman.runtime.tasks import sleep_unless
@@ -81,6 +83,7 @@ class Wish(Struct, frozen=True):
     running_timeout: float | None = None
     address: str = ""
     faults: tuple[str, ...] = ()
+    inspect: Observe = "Off"
 
 
 class Observer(Protocol):
@@ -117,8 +120,10 @@ async def forward(
     stop: Stopping,
     *,
     trace: bool = False,
+    inspector: Inspector | None = None,
 ) -> None:
-    """Forward until told to stop. With ``trace`` the observer hears every frame, as Traced.
+    """Forward until told to stop. With ``trace`` the observer hears every frame, as Traced; the
+    ``inspector`` is started for wishes that are inspected.
 
     Raises FerrymanError if it cannot begin: an address is taken, a target or its port does not
     exist, the cluster does not answer or refuses.
@@ -132,7 +137,7 @@ async def forward(
 
     try:
         async with (
-            in_process(access, happened, trace=trace) as parts,
+            in_process(access, happened, trace=trace, inspector=inspector) as parts,
             asyncio.TaskGroup() as group,
         ):
             following = group.create_task(_follow(parts, access, relays, observer))
@@ -225,6 +230,7 @@ async def _spec(parts: InProcess, access: Access, wish: Wish, observer: Observer
         hold=Hold(timeout=wish.hold),
         balance=wish.balance,
         faults=wish.faults,
+        inspect=Inspect(mode=wish.inspect),
     )
 
 

@@ -27,7 +27,7 @@ from ferryman.controllers.relay.targets import Cluster
 from ferryman.daemon import clockjumps
 from ferryman.daemon.credentials import CredentialKeeper
 from ferryman.dataplane.contract import ClusterReached, Event, NeedCredentials, WireLost
-from ferryman.dataplane.threaded import ThreadedDataPlane
+from ferryman.dataplane.threaded import Inspector, ThreadedDataPlane
 from ferryman.kube.kinds import Kinds
 from ferryman.runtime.clock import Clock, SystemClock
 from ferryman.runtime.tasks import Tasks
@@ -50,6 +50,7 @@ async def in_process(
     clock: Clock | None = None,
     *,
     trace: bool = False,
+    inspector: Inspector | None = None,
 ) -> AsyncIterator[InProcess]:
     """Run everything for as long as the context lasts; ``happened`` hears the data plane's events,
     with ``trace`` every frame of its wires.
@@ -61,6 +62,8 @@ async def in_process(
     async with HttpClient(access) as client:
         dataplane = ThreadedDataPlane()
         try:
+            if inspector is not None:
+                await dataplane.observe(inspector)
             parts = InProcess(MemoryStore(Scheme([RELAY, EVENT]), clock), client, dataplane, clock)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(_run(parts, client, access, happened, trace))

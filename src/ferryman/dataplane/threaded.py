@@ -32,6 +32,9 @@ from ferryman.dataplane.listeners import Label
 from ferryman.dataplane.loop import Loop
 from ferryman.errors import Unavailable
 
+Inspector = Callable[[], tuple[int, int] | None]
+"""As ``observing.Inspector``, which only what is observed loads."""
+
 T = TypeVar("T")
 
 MOST_EVENTS = 4096
@@ -83,6 +86,10 @@ class ThreadedDataPlane:
     async def policy(self, listener: str, policy: Policy, generation: int) -> None:
         """How the listener treats its connections, from now on."""
         await self._call(lambda: self._engine.policy(listener, policy, generation))
+
+    async def observe(self, inspector: Inspector) -> None:
+        """Whom to tell of connections that are observed; it is started on the loop's thread."""
+        await self._call(lambda: self._engine.observe(inspector))
 
     async def cluster(self, settings: ClusterSettings) -> None:
         """How to reach a cluster's pods."""
