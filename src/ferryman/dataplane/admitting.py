@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ferryman.addresses import Address
 from ferryman.addresses.specs import ListenOptions, Spec
 from ferryman.dataplane.contract import Bind, Client, Dial, DialFailure
-from ferryman.dataplane.listeners import Accept, Listener, Over
+from ferryman.dataplane.listeners import Accept, Listener, Told
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.sockets import FinishingSocket
 from ferryman.dataplane.tuning import is_served
@@ -52,11 +52,11 @@ class Admitting(Listener):
         sock: socket.socket,
         address: Address,
         terms: Terms,
-        over: Over,
+        told: Told,
     ) -> None:
         super().__init__(loop, bind, sock, address=address)
         self._terms = terms
-        self._over: Over | None = over
+        self._told: Told | None = told
         self._leads: Accept | None = None
         self._open = 0
         self._shaking = 0
@@ -73,7 +73,7 @@ class Admitting(Listener):
         super().lead_to(accept if self._has_room() else None)
 
     def close(self) -> None:
-        self._over = None
+        self._told = None
         if self._patience is not None:
             self._patience.cancel()
         super().close()
@@ -116,11 +116,14 @@ class Admitting(Listener):
 
         def done(result: TlsSide | DialFailure) -> None:
             self._shaking -= 1
-            if not isinstance(result, DialFailure):
-                if self._leads is not None:
-                    self._leads(result, label)
-                else:
-                    result.abort("nobody takes it any more")
+            if isinstance(result, DialFailure):
+                why = DialFailure(result.kind, f"{label}: {result.message}", delivered=False)
+                if self._told is not None:
+                    self._told(why, over=False)
+            elif self._leads is not None:
+                self._leads(result, label)
+            else:
+                result.abort("nobody takes it any more")
             self.lead_to(self._leads)
 
         TlsSide(self._loop, client, context, None, self._left).secure(done)
@@ -140,23 +143,23 @@ class Admitting(Listener):
         self._say(DialFailure("timeout", f"nobody connected to {self.address}", delivered=False))
 
     def _say(self, why: DialFailure | None) -> None:
-        over, self._over = self._over, None
-        if over is not None:
-            over(why)
+        told, self._told = self._told, None
+        if told is not None:
+            told(why, over=True)
 
 
 class OneClient:
     """An address that is opened as soon as it leads somewhere, as the one client there is."""
 
     def __init__(
-        self, loop: Loop, bind: Bind, address: Spec, begin: Callable[[Opened], Dial], over: Over
+        self, loop: Loop, bind: Bind, address: Spec, begin: Callable[[Opened], Dial], told: Told
     ) -> None:
         self.bind = bind
         self.address = address
         self.linger: Timer | None = None
         self._loop = loop
         self._begin = begin
-        self._over: Over | None = over
+        self._told: Told | None = told
         self._accept: Accept | None = None
         self._dial: Dial | None = None
         self._begun = False
@@ -168,7 +171,7 @@ class OneClient:
             self._loop.call_soon(self._open)
 
     def close(self) -> None:
-        self._over = None
+        self._told = None
         self._accept = None
         if self.linger is not None:
             self.linger.cancel()
@@ -192,9 +195,9 @@ class OneClient:
         self._loop.call_soon(lambda: self._say(None))
 
     def _say(self, why: DialFailure | None) -> None:
-        over, self._over = self._over, None
-        if over is not None:
-            over(why)
+        told, self._told = self._told, None
+        if told is not None:
+            told(why, over=True)
 
 
 class _Finishing:

@@ -65,7 +65,7 @@ class Engine:
         self._chance = chance
         self._pipes = Pipes(splices=False) if portable() else Pipes()
         self._dialler = Dialler(loop)
-        self._listeners = Listeners(loop, self._dialler, self._over)
+        self._listeners = Listeners(loop, self._dialler, self._tell)
         self._binds: dict[Bind, str] = {}
         self._routes: dict[str, Route] = {}
         self._applied: set[str] = set()
@@ -179,12 +179,13 @@ class Engine:
             route.reset_waiting("ferry stops")
         self._drain_until(self.loop.now() + drain, done)
 
-    def _over(self, bind: Bind, why: DialFailure | None) -> None:
-        """Nobody else will come to this address."""
+    def _tell(self, bind: Bind, why: DialFailure | None, over: bool) -> None:
+        """Somebody could not be taken at this address, or it is over: nobody else will come."""
         name = self._binds.get(bind, "")
         if why is not None:
             self._emit(DialFailed(name, 0, str(bind.address), why.kind, why.message, final=True))
-        self._emit(Exhausted(name))
+        if over:
+            self._emit(Exhausted(name))
 
     def _drain_until(self, deadline: float, done: Callable[[], None]) -> None:
         if any(route.busy for route in self._routes.values()):

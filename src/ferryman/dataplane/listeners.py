@@ -33,8 +33,16 @@ _PAUSE = 0.1
 _RANDOM_TRIES = 20
 
 Accept = Callable[[Client, str], None]
-Over = Callable[[DialFailure | None], None]
-"""Called once nobody else will come, with why nobody came at all, if so."""
+
+
+class Told(Protocol):
+    """What becomes of a listener, besides clients."""
+
+    def __call__(self, why: DialFailure | None, /, *, over: bool) -> None:
+        """Somebody could not be taken, and why; ``over`` says that nobody else will come."""
+        ...
+
+
 Label = Callable[[socket.socket, object], str]
 """Who connected, for people: of the new socket and the peer's address. OSError turns it away."""
 
@@ -142,11 +150,11 @@ class Listeners:
     """All of them; loop thread only."""
 
     def __init__(
-        self, loop: Loop, dialler: Dialler, over: Callable[[Bind, DialFailure | None], None]
+        self, loop: Loop, dialler: Dialler, tell: Callable[[Bind, DialFailure | None, bool], None]
     ) -> None:
         self._loop = loop
         self._dialler = dialler
-        self._over = over
+        self._tell = tell
         self._open: dict[Bind, Listens] = {}
         self._adopted: dict[str, Listener] = {}
 
@@ -204,10 +212,11 @@ class Listeners:
     def _open_spec(self, bind: Bind, spec: Spec) -> NotBound | None:
         from ferryman.dataplane import opening  # a plain relay never needs it
 
+        def told(why: DialFailure | None, /, *, over: bool) -> None:
+            self._tell(bind, why, over)
+
         try:
-            self._open[bind] = opening.listener(
-                self._dialler, bind, spec, lambda why: self._over(bind, why)
-            )
+            self._open[bind] = opening.listener(self._dialler, bind, spec, told)
         except UserError as error:
             return NotBound(error.message)
         except OSError as error:

@@ -38,7 +38,7 @@ from ferryman.dataplane import sockets, tuning
 from ferryman.dataplane.admitting import Admitting, OneClient, Opened, Terms
 from ferryman.dataplane.contract import Bind, Client, Dial, DialFailure, Dialled, Side
 from ferryman.dataplane.dialling import CONNECT_TIMEOUT, Dialler, How, Places, literal, resolve
-from ferryman.dataplane.listeners import Listens, Over
+from ferryman.dataplane.listeners import Listens, Told
 from ferryman.dataplane.loop import Timer
 from ferryman.errors import UserError
 
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
     import ssl
 
 
-def listener(dialler: Dialler, bind: Bind, spec: Spec, over: Over) -> Listens:
-    """What clients of this address come from; ``over`` is called when no more will.
+def listener(dialler: Dialler, bind: Bind, spec: Spec, told: Told) -> Listens:
+    """What clients of this address come from; ``told`` hears of the others.
 
     Raises OSError if it cannot be listened on, UserError for options that cannot be meant.
     """
     if not isinstance(spec, LISTENS):
-        return OneClient(dialler.loop, bind, spec, lambda done: dial(dialler, spec, done), over)
+        return OneClient(dialler.loop, bind, spec, lambda done: dial(dialler, spec, done), told)
     if isinstance(spec, UdpListen):
-        return _udp_listener(dialler, bind, spec, over)
+        return _udp_listener(dialler, bind, spec, told)
     terms = Terms(
         listen=spec.listen,
         served=None if isinstance(spec, UnixListen) else tuning.served(spec.range),
@@ -64,7 +64,7 @@ def listener(dialler: Dialler, bind: Bind, spec: Spec, over: Over) -> Listens:
     )
     place = place_of(spec)
     sock = _unix_listener(spec) if isinstance(spec, UnixListen) else _tcp_listener(spec)
-    return Admitting(dialler.loop, bind, sock, place, terms, over)
+    return Admitting(dialler.loop, bind, sock, place, terms, told)
 
 
 def place_of(spec: Listen | Spec) -> Address:
@@ -227,7 +227,7 @@ class _Waiting:
     def start(self) -> None:
         """Raises OSError, UserError."""
         bind = Bind(self._spec)
-        self._listener = listener(self._dialler, bind, self._spec, self._over)
+        self._listener = listener(self._dialler, bind, self._spec, self._told)
         self._listener.lead_to(self._came)
 
     def cancel(self) -> None:
@@ -243,7 +243,9 @@ class _Waiting:
         else:
             client.abort("nobody waits for it any more")
 
-    def _over(self, why: DialFailure | None) -> None:
+    def _told(self, why: DialFailure | None, /, *, over: bool) -> None:
+        if not over:
+            return
         done, self._done = self._done, None
         if done is not None:
             done(_as_failure(why))
@@ -323,7 +325,7 @@ def _unix_listener(spec: UnixListen) -> socket.socket:
     return sock
 
 
-def _udp_listener(dialler: Dialler, bind: Bind, spec: UdpListen, over: Over) -> Listens:
+def _udp_listener(dialler: Dialler, bind: Bind, spec: UdpListen, told: Told) -> Listens:
     from ferryman.dataplane.udp import UdpListener
 
     network = tuning.served(spec.range)
@@ -345,7 +347,7 @@ def _udp_listener(dialler: Dialler, bind: Bind, spec: UdpListen, over: Over) -> 
         fork=spec.listen.fork,
         most=spec.listen.max_children,
         served=lambda address: tuning.is_served(network, address),
-        over=over,
+        told=told,
     )
 
 

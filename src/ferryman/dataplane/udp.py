@@ -15,7 +15,7 @@ from ferryman.addresses import TcpAddress
 from ferryman.addresses.specs import Spec
 from ferryman.dataplane.contract import HANGUP, READ, WRITE, Bind, ReadyCallback
 from ferryman.dataplane.emulated import Emulated
-from ferryman.dataplane.listeners import Accept, Over
+from ferryman.dataplane.listeners import Accept, Told
 from ferryman.dataplane.loop import Loop, Timer
 from ferryman.dataplane.sockets import SocketSide
 
@@ -203,7 +203,7 @@ class UdpListener:
         fork: bool,
         most: int,
         served: Callable[[object], bool],
-        over: Over,
+        told: Told,
     ) -> None:
         self.loop = loop
         self.bind = bind
@@ -213,7 +213,7 @@ class UdpListener:
         self._fork = fork
         self._most = most
         self._served = served
-        self._over = over
+        self._told = told
         self._accept: Accept | None = None
         self._peers: dict[tuple[str, int], PeerSide] = {}  # whoever spoke last is the last
         self._spent = self._closing = False
@@ -244,7 +244,7 @@ class UdpListener:
         if self._peers.get(peer.address) is peer:
             del self._peers[peer.address]
         if self._spent and not self._peers:
-            self.loop.call_soon(lambda: self._over(None))
+            self.loop.call_soon(lambda: self._told(None, over=True))
         self._release()
 
     def _release(self) -> None:
