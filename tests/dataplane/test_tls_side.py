@@ -184,6 +184,8 @@ def test_verify_off_trusts_anybody_and_a_plain_client_ends_alone(plane: Plane, b
         client.sendall(b"still here")
         assert read_exactly(client, 10) == b"still here"
         read_all(plain)  # an alert, and the end
+        name = "{}:{}".format(*plain.getsockname())
+    assert plane.wait_for(DialFailed).message == f"{name}: TLS failed: HTTP_REQUEST"
 
 
 @pytest.mark.parametrize(
