@@ -95,7 +95,7 @@ def test_every_connection_gets_a_line_when_it_opens_and_when_it_closes() -> None
             assert read_all(client) == b""
         one.interrupt()
         opened, closed = one.end().splitlines()
-        assert opened == f"#1 {name} -> {address_of(server)}"
+        assert opened == f"#1 {name} → {address_of(server)}"
         assert closed.startswith("#1 closed: 1.2 kB up, 0 B down, ")
 
 
@@ -118,7 +118,7 @@ def test_clients_wait_for_a_server_that_restarts_if_asked_to() -> None:
     with relay("127.0.0.1:0", str(target), "--hold", "30s") as one, connect(one.front) as client:
         client.sendall(b"patience")
         assert one.process.stderr is not None
-        assert "waits" in one.process.stderr.readline()
+        assert one.process.stderr.readline() == f"#1 {target}: connection refused\n"
         with listen(target) as server, accept(server) as behind:
             assert read_exactly(behind, 8) == b"patience"
 
@@ -228,7 +228,7 @@ def test_without_fork_it_ends_with_its_one_client() -> None:
             client.shutdown(socket.SHUT_WR)
             assert read_all(client) == b"echo"
         opened, closed = one.end().splitlines()
-        assert opened.endswith("-> PIPE")
+        assert opened.endswith("→ PIPE")
         assert closed.startswith("#1 closed: 4 B up, 4 B down")
 
 

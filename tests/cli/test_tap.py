@@ -40,10 +40,10 @@ def test_clients_are_carried_and_told_and_ctrl_c_puts_it_back(server: Echo) -> N
     assert inode(server.path) == before
     lines = said.splitlines()
     assert lines[0].startswith("Not seen: containers that have the socket mounted already.")
-    assert lines[1].endswith(f"[{os.getpid()}] -> {server.path}")
-    assert lines[1].startswith("#1 ")
-    assert lines[2].startswith("#1 closed: 5 B up, 5 B down")
-    assert lines[-1] == f"{server.path}: the original is back in its place"
+    assert f"{server.path}: the original is back in its place" in lines
+    opened, closed = (line for line in lines if line.startswith("#1 "))
+    assert f"[{os.getpid()}] → {server.path}" in opened
+    assert closed.startswith("#1 closed: 5 B up, 5 B down")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -222,8 +222,8 @@ def test_other_users_do_not_become_us_at_a_socket_that_is_open_to_all(server: Ec
     import subprocess
 
     server.path.chmod(0o666)
-    for folder in [server.path.parent, *server.path.parent.parents][:3]:
-        if folder != Path("/tmp"):
+    for folder in server.path.parents:
+        if folder.owner() == Path.home().owner() and folder.stat().st_mode & 0o055 != 0o055:
             folder.chmod(0o755)
     code = (
         "import os, socket, sys; os.setgid(4321); os.setuid(4321);"

@@ -211,7 +211,7 @@ class Connection:
         self._opened_at = route.loop.now()
         taps: tuple[Tap | None, Tap | None] = (None, None)
         if self._watch is not None:
-            self._watch.opened(str(endpoint.dial))
+            self._watch.opened(str(endpoint.dial) if pod else endpoint.id)
             taps = self._watch.up, self._watch.down
         self._flow = Flow(
             route.loop, route.pipes, self, self.client, target, route.meters, watched=pod, taps=taps
