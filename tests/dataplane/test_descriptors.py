@@ -85,11 +85,12 @@ def test_gopen_connects_to_a_socket_and_appends_to_a_file(plane: Plane, tmp_path
     with connect(front(plane, FORK, f"GOPEN:{tmp_path}/s")) as client:
         client.sendall(b"echo")
         assert read_exactly(client, 4) == b"echo"
-    for part in (b"one", b"two"):
+    plane.wait_for(Closed, 2)
+    for number, part in enumerate((b"one", b"two"), start=3):
         with connect(front(plane, FORK, f"GOPEN:{tmp_path}/log")) as client:
             client.sendall(part)
             client.shutdown(socket.SHUT_WR)
-            read_all(client)
+        plane.wait_for(Closed, number)  # a file's end comes before ours
     assert (tmp_path / "log").read_bytes() == b"onetwo"
 
 
