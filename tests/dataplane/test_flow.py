@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from random import random
 
 import pytest
 
+from ferryman import faults
 from ferryman.dataplane.contract import DialFailure
 from ferryman.dataplane.direction import Meter
 from ferryman.dataplane.flow import Flow
 from ferryman.dataplane.loop import Loop
 from ferryman.dataplane.pipes import Pipes
 from ferryman.dataplane.sockets import SocketSide
+from ferryman.dataplane.valve import valves
 
 
 class Owner:
@@ -131,3 +136,28 @@ def test_a_stopped_flow_leaves_its_sides_alone(bench: Bench) -> None:
         bench.server.recv(1)
     assert bench.sides[0].sock.recv(1) == b"x"
     assert bench.owner.told == []
+
+
+def test_slices_leave_one_by_one(bench: Bench) -> None:
+    bench.flow.disturb(valves(bench.loop, [faults.parse("slice=1")], random))
+    bench.flow.start()
+    bench.client.send(b"abc")
+    for byte in (b"a", b"b", b"c"):
+        bench.turn()
+        assert bench.server.recv(100) == byte
+
+
+def test_a_held_flow_does_not_spin_when_both_ends_hang_up(bench: Bench) -> None:
+    bench.flow.disturb(valves(bench.loop, [faults.parse("stall=1m")], random))
+    bench.flow.start()
+    bench.client.send(b"x")
+    bench.turn()
+    bench.client.close()
+    bench.server.close()
+    bench.turn(3)  # until the hang-up has been told
+    idle = threading.Timer(0.2, lambda: bench.loop.call_threadsafe(lambda: None))
+    idle.start()
+    before = time.process_time()
+    bench.turn()
+    assert time.process_time() - before < 0.1
+    idle.join()
