@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ferryman.inspection.decoder import FOREVER, Start, Switch, Undecodable
 from ferryman.inspection.events import Event, MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.feed import DOWN, UP, Direction
-from ferryman.inspection.http1 import HEAD_LIMIT, PIPELINE_LIMIT, Http1, decoder
+from ferryman.inspection.http1 import PIPELINE_LIMIT, Http1, decoder
+from ferryman.inspection.http1.side import HEAD_LIMIT
 from tests.support.split import cut, cuts
 
 Wire = Sequence[tuple[Direction, bytes]]

@@ -1,9 +1,9 @@
 """HTTP/1.1, decoded as it passes by; pure.
 
-Each direction is a small machine that cuts the stream into heads (read by ``head``), bodies
-and chunks; requests wait in a queue for their answers. It is our own and not httptools: that has
-no offsets (secrets are masked in the raw bytes, too), cannot be told that bytes were left out, and
-does not know that the answer to HEAD has no body. Bodies are sliced, never scanned.
+Each direction (``side``) cuts its stream into heads (read by ``head``), bodies and chunks; requests
+wait in a queue for their answers. It is our own and not httptools: that has no offsets (secrets are
+masked in the raw bytes, too), cannot be told that bytes were left out, and does not know that the
+answer to HEAD has no body.
 
 After bytes that could not be kept up with, a direction is *lost* until something comes that begins
 like a message. Source: RFC 9112; docker's ``Upgrade: tcp`` and raw streams: moby, api/swagger.yaml.
@@ -11,10 +11,8 @@ like a message. Source: RFC 9112; docker's ``Upgrade: tcp`` and raw streams: mob
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from dataclasses import dataclass, replace
 
 from ferryman.inspection.decoder import FOREVER, Span, Start, Switch, Undecodable
 from ferryman.inspection.events import (
@@ -27,33 +25,13 @@ from ferryman.inspection.events import (
 )
 from ferryman.inspection.feed import DOWN, UP, Direction
 from ferryman.inspection.http1 import head as heads
+from ferryman.inspection.http1.side import BETWEEN, HELD_LIMIT, IN_BODY, Phase, Side
 from ferryman.inspection.titles import title
 
-HEAD_LIMIT = 65536
-LINE_LIMIT = 8192
-HELD_LIMIT = 65536
-"""Bytes that a client may send ahead of the answer to its request for an upgrade."""
 PIPELINE_LIMIT = 1024
 
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _SUCCESSORS = {"websocket": "websocket", "h2c": "h2"}
 _RAW = ("application/vnd.docker.raw-stream", "application/vnd.docker.multiplexed-stream")
-
-
-class _Phase(Enum):
-    HEAD = auto()
-    BODY = auto()  # of ``left`` bytes
-    UNTIL_CLOSE = auto()
-    CHUNK_SIZE = auto()
-    CHUNK = auto()
-    CHUNK_END = auto()
-    TRAILERS = auto()
-    HELD = auto()  # the client asked for an upgrade; what it says now may be another protocol
-    LOST = auto()
-
-
-_IN_BODY = (_Phase.BODY, _Phase.UNTIL_CLOSE, _Phase.CHUNK)
-_BETWEEN = (_Phase.HEAD, _Phase.HELD, _Phase.LOST)
 _MISSED = "bytes that could not be kept up with"
 
 
@@ -67,24 +45,6 @@ class _Request:
     upgrades: bool
 
 
-@dataclass(slots=True)
-class _Side:
-    """One direction."""
-
-    direction: Direction
-    end: int  # the offset after the last byte that came
-    phase: _Phase = _Phase.HEAD
-    buffer: bytearray = field(default_factory=bytearray)  # of a head or line that is not whole
-    left: int = 0
-    exchange: int = 0  # of the present message
-    interim: bool = False
-    size: int = 0
-    missed: int = 0
-    pieces: list[bytes] = field(default_factory=list)  # of the body, not yet said
-    secrets: list[Span] = field(default_factory=list)
-    over: bool = False
-
-
 def decoder(start: Start) -> Http1:
     """For ``detect``."""
     return Http1(start)
@@ -96,8 +56,8 @@ class Http1:
     def __init__(self, start: Start) -> None:
         self._redact = start.redact
         self._next = start.exchange
-        self._up = _Side(UP, start.up)
-        self._down = _Side(DOWN, start.down)
+        self._up = Side(UP, start.up)
+        self._down = Side(DOWN, start.down)
         self._waiting: deque[_Request] = deque()
         self._switch: Switch | None = None
         self._said: list[Event] = []
@@ -120,8 +80,8 @@ class Http1:
         side = self._side(direction)
         side.end += count
         counted = 0
-        if side.phase in _IN_BODY:
-            counted = count if side.phase is _Phase.UNTIL_CLOSE else min(count, side.left)
+        if side.phase in IN_BODY:
+            counted = count if side.phase is Phase.UNTIL_CLOSE else min(count, side.left)
             side.size += counted
             side.missed += counted if missed else 0
             self._count(side, counted)
@@ -147,16 +107,16 @@ class Http1:
 
     def skippable(self, direction: Direction) -> int | None:
         side = self._side(direction)
-        if side.phase is _Phase.UNTIL_CLOSE:
+        if side.phase is Phase.UNTIL_CLOSE:
             return FOREVER
-        return side.end + side.left if side.phase in _IN_BODY else side.end
+        return side.end + side.left if side.phase in IN_BODY else side.end
 
     def switched(self) -> Switch | None:
         return self._switch
 
     # -- cutting --
 
-    def _side(self, direction: Direction) -> _Side:
+    def _side(self, direction: Direction) -> Side:
         return self._up if direction == UP else self._down
 
     def _told(self) -> list[Event]:
@@ -166,129 +126,59 @@ class Http1:
         said, self._said = self._said, []
         return said
 
-    def _feed(self, side: _Side, data: bytes) -> None:
+    def _feed(self, side: Side, data: bytes) -> None:
         position, size = 0, len(data)
         while position < size:
             if self._switch is not None:
                 self._hand_on(self._switch, data[position:])
                 return
             match side.phase:
-                case _Phase.HEAD | _Phase.TRAILERS:
-                    position = self._gather_head(side, data, position)
-                case _Phase.BODY | _Phase.CHUNK:
+                case Phase.HEAD | Phase.TRAILERS:
+                    head, position = side.gather_head(data, position)
+                    if head is not None:
+                        self._take_head(side, head, side.end - size + position - len(head))
+                case Phase.BODY | Phase.CHUNK:
                     taken = min(side.left, size - position)
                     whole = taken == size
                     side.pieces.append(data if whole else data[position : position + taken])
                     side.size += taken
                     position += taken
                     self._count(side, taken)
-                case _Phase.CHUNK_SIZE | _Phase.CHUNK_END:
-                    position = self._gather_line(side, data, position)
-                case _Phase.UNTIL_CLOSE:
+                case Phase.CHUNK_SIZE | Phase.CHUNK_END:
+                    position = side.gather_line(data, position)
+                case Phase.UNTIL_CLOSE:
                     side.pieces.append(data[position:])
                     side.size += size - position
                     return
-                case _Phase.HELD:
+                case Phase.HELD:
                     side.buffer += data[position:]
                     if len(side.buffer) > HELD_LIMIT:
                         raise Undecodable("too much said before the answer to an upgrade")
                     return
-                case _Phase.LOST:
-                    if not self._found(side, data):
+                case Phase.LOST:
+                    if (side.direction == DOWN and not self._waiting) or not side.begins(data):
                         side.secrets.append(Span(side.end - size, side.end))  # for all we know
                         return
+                    side.phase = Phase.HEAD
 
-    def _count(self, side: _Side, taken: int) -> None:
+    def _count(self, side: Side, taken: int) -> None:
         """Bytes of a body have passed."""
-        if side.phase is not _Phase.UNTIL_CLOSE:
+        if side.phase is not Phase.UNTIL_CLOSE:
             side.left -= taken
             if not side.left:
-                if side.phase is _Phase.CHUNK:
-                    side.phase = _Phase.CHUNK_END
+                if side.phase is Phase.CHUNK:
+                    side.phase = Phase.CHUNK_END
                 else:
                     self._finish(side)
 
-    def _gather_head(self, side: _Side, data: bytes, position: int) -> int:
-        """Gather a head, or the trailers; the position after what was taken."""
-        buffer = side.buffer
-        if not buffer:
-            if side.phase is _Phase.HEAD:
-                while data[position : position + 1] in (b"\r", b"\n"):  # RFC 9112, 2.2
-                    position += 1
-                if position == len(data):
-                    return position
-            elif data.startswith((b"\r\n", b"\n"), position):  # no trailers
-                self._take_head(side, b"\n", position)
-                return data.index(b"\n", position) + 1
-            end = _end_of_head(data, position)
-            if end >= 0:
-                self._take_head(side, data[position:end], side.end - len(data) + position)
-                return end
-        before = len(buffer)
-        buffer += data[position:]
-        if side.phase is _Phase.TRAILERS and buffer.startswith((b"\r\n", b"\n")):
-            end = buffer.index(b"\n") + 1
-        else:
-            end = _end_of_head(buffer, max(0, before - 3))
-        if end < 0:
-            self._check_begun(side)
-            return len(data)
-        head = bytes(buffer[:end])
-        start = side.end - (len(data) - position) - before
-        buffer.clear()
-        self._take_head(side, head, start)
-        return position + end - before
-
-    def _check_begun(self, side: _Side) -> None:
-        """See early that what gathers will be no head."""
-        buffer = side.buffer
-        if len(buffer) > HEAD_LIMIT:
-            raise Undecodable(f"a head of more than {HEAD_LIMIT} bytes")
-        if side.phase is _Phase.HEAD:
-            request = side.direction == UP
-            if b"\n" in buffer:
-                begun = heads.REQUEST_LINE if request else heads.ANSWER_LINE
-            else:
-                begun = heads.REQUEST_BEGUN if request else heads.ANSWER_BEGUN
-            if not begun.match(buffer):
-                raise Undecodable(_NOT_HTTP[side.direction])
-
-    def _gather_line(self, side: _Side, data: bytes, position: int) -> int:
-        """Gather a chunk's size, or the line end after its data."""
-        found = data.find(b"\n", position)
-        end = found + 1 if found >= 0 else len(data)
-        line = bytes(side.buffer) + data[position:end] if side.buffer else data[position:end]
-        if len(line) > LINE_LIMIT:
-            raise Undecodable(f"a chunk's first line of more than {LINE_LIMIT} bytes")
-        if found < 0:
-            side.buffer[:] = line
-            return end
-        side.buffer.clear()
-        if side.phase is _Phase.CHUNK_END:
-            if line not in (b"\r\n", b"\n"):
-                raise Undecodable("a chunk that is longer than it said")
-            side.phase = _Phase.CHUNK_SIZE
-            return end
-        size = _CHUNK_SIZE.fullmatch(line)
-        if size is None:
-            raise Undecodable("a chunk without a size")
-        side.left = int(size[1], 16)
-        side.phase = _Phase.CHUNK if side.left else _Phase.TRAILERS
-        return end
-
     # -- messages --
 
-    def _take_head(self, side: _Side, data: bytes, start: int) -> None:
-        if side.phase is _Phase.TRAILERS:
+    def _take_head(self, side: Side, data: bytes, start: int) -> None:
+        if side.phase is Phase.TRAILERS:
             head = heads.read_trailers(data, redact=self._redact)
             self._mask(side, head, start)
             self._finish(side, head.fields)
             return
-        if len(data) > HEAD_LIMIT:
-            raise Undecodable(f"a head of more than {HEAD_LIMIT} bytes")
-        line = heads.REQUEST_LINE if side.direction == UP else heads.ANSWER_LINE
-        if not line.match(data):
-            raise Undecodable(_NOT_HTTP[side.direction])
         head = heads.read(data, redact=self._redact)
         self._mask(side, head, start)
         if side.direction == UP:
@@ -296,10 +186,10 @@ class Http1:
         else:
             self._answer(side, head)
 
-    def _mask(self, side: _Side, head: heads.Head, start: int) -> None:
+    def _mask(self, side: Side, head: heads.Head, start: int) -> None:
         side.secrets += [Span(start + a, start + b) for a, b in head.secrets]
 
-    def _request(self, side: _Side, head: heads.Head) -> None:
+    def _request(self, side: Side, head: heads.Head) -> None:
         if len(self._waiting) >= PIPELINE_LIMIT:
             raise Undecodable(f"more than {PIPELINE_LIMIT} requests without an answer")
         length = heads.request_length(head)
@@ -313,7 +203,7 @@ class Http1:
         self._next += 1
         self._begin(side, began, length)
 
-    def _answer(self, side: _Side, head: heads.Head) -> None:
+    def _answer(self, side: Side, head: heads.Head) -> None:
         status = int(head.first[1])
         request = self._waiting[0] if self._waiting else None
         length = heads.answer_length(head, status, request.method if request else "")
@@ -332,27 +222,27 @@ class Http1:
         if request is not None and not side.interim:
             request.upgrades = False
         self._begin(side, began, length)
-        if self._up.phase is _Phase.HELD and not side.interim:
+        if self._up.phase is Phase.HELD and not side.interim:
             self._resume()
 
-    def _begin(self, side: _Side, began: MessageBegan, length: int) -> None:
+    def _begin(self, side: Side, began: MessageBegan, length: int) -> None:
         self._said.append(began)
         side.exchange, side.size, side.missed = began.exchange, 0, 0
         if length == heads.CHUNKED:
-            side.phase = _Phase.CHUNK_SIZE
+            side.phase = Phase.CHUNK_SIZE
         elif length == heads.UNTIL_CLOSE:
-            side.phase = _Phase.UNTIL_CLOSE
+            side.phase = Phase.UNTIL_CLOSE
         elif length:
-            side.phase, side.left = _Phase.BODY, length
+            side.phase, side.left = Phase.BODY, length
         else:
             self._finish(side)
 
-    def _flush(self, side: _Side) -> None:
+    def _flush(self, side: Side) -> None:
         data = side.pieces[0] if len(side.pieces) == 1 else b"".join(side.pieces)
         side.pieces.clear()
         self._said.append(MessageData(side.exchange, side.direction, data))
 
-    def _finish(self, side: _Side, trailers: Fields = (), error: str = "") -> None:
+    def _finish(self, side: Side, trailers: Fields = (), error: str = "") -> None:
         """The present message is over."""
         if side.pieces:
             self._flush(side)
@@ -361,10 +251,10 @@ class Http1:
                 side.exchange, side.direction, side.size, trailers, missed=side.missed, error=error
             )
         )
-        side.phase = _Phase.HEAD
+        side.phase = Phase.HEAD
         if side.direction == UP:
             if self._waiting and self._waiting[-1].upgrades:
-                side.phase = _Phase.HELD
+                side.phase = Phase.HELD
         elif self._waiting and not side.interim and self._waiting[0].exchange == side.exchange:
             self._waiting.popleft()
 
@@ -374,7 +264,7 @@ class Http1:
         """The upgrade was refused: what the client said meanwhile is HTTP after all."""
         side = self._up
         if not any(request.upgrades for request in self._waiting):
-            side.phase = _Phase.HEAD
+            side.phase = Phase.HEAD
             held = bytes(side.buffer)
             side.buffer.clear()
             self._feed(side, held)
@@ -403,57 +293,31 @@ class Http1:
 
     # -- what goes wrong --
 
-    def _found(self, side: _Side, data: bytes) -> bool:
-        """Whether a lost direction finds its feet: this begins like a message."""
-        line = heads.REQUEST_LINE if side.direction == UP else heads.ANSWER_LINE
-        if (side.direction == DOWN and not self._waiting) or not line.match(data):
-            return False
-        side.phase = _Phase.HEAD
-        return True
-
-    def _lose(self, side: _Side, end: int) -> None:
+    def _lose(self, side: Side, end: int) -> None:
         """Other bytes than a body's were missed at ``end``: who answers whom is not known now."""
-        if side.phase not in _BETWEEN:
+        if side.phase not in BETWEEN:
             self._finish(side, error=_MISSED)
         down, waiting = self._down, self._waiting
-        answered = waiting and down.phase not in _BETWEEN and waiting[0].exchange == down.exchange
+        answered = waiting and down.phase not in BETWEEN and waiting[0].exchange == down.exchange
         for request in list(waiting)[1 if answered else 0 :]:
             self._said.append(MessageEnded(request.exchange, DOWN, 0, error=_MISSED))
             waiting.pop()
-        self._get_lost(side, end)
-        if side is self._up and down.phase in _BETWEEN:
-            self._get_lost(down, down.end)
-        if self._up.phase is _Phase.HELD:
-            self._get_lost(self._up, self._up.end)
+        side.get_lost(end)
+        if side is self._up and down.phase in BETWEEN:
+            down.get_lost(down.end)
+        if self._up.phase is Phase.HELD:
+            self._up.get_lost(self._up.end)
 
-    def _get_lost(self, side: _Side, end: int) -> None:
-        side.left, side.phase = 0, _Phase.LOST
-        if side.buffer:
-            side.secrets.append(Span(end - len(side.buffer), end))
-            side.buffer.clear()
-
-    def _end(self, side: _Side) -> None:
+    def _end(self, side: Side) -> None:
         """The direction is over, and with it its message and those that waited for it."""
-        if side.phase is _Phase.UNTIL_CLOSE:
+        if side.phase is Phase.UNTIL_CLOSE:
             self._finish(side)
-        elif side.phase not in _BETWEEN:
+        elif side.phase not in BETWEEN:
             self._finish(side, error="cut off")
         if side.direction == DOWN:
             for request in self._waiting:
                 self._said.append(MessageEnded(request.exchange, DOWN, 0, error="no answer"))
             self._waiting.clear()
-
-
-_NOT_HTTP = {UP: "not a request in HTTP/1.1", DOWN: "not an answer in HTTP/1.1"}
-
-
-def _end_of_head(data: bytes | bytearray, start: int) -> int:
-    """The position after the first empty line, or -1."""
-    found = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start, found + 1 if found >= 0 else len(data))
-    if bare >= 0:
-        return bare + 2
-    return found + 3 if found >= 0 else -1
 
 
 def _successor(head: heads.Head, status: int, length: int, request: _Request | None) -> str | None:
