@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferryman.inspection import feed, grpc
+from ferryman.inspection import bodies, feed, grpc
 from ferryman.inspection.decoder import Start, Undecodable
 from ferryman.inspection.events import MessageBegan, MessageData, MessageEnded
 from ferryman.inspection.feed import DOWN, UP, Direction
@@ -97,6 +97,12 @@ def test_a_message_of_protocol_buffers_is_shown_by_its_numbers() -> None:
         "message 2, 1 bytes, compressed",
         "  'z'",
     ]
+
+
+def test_a_body_of_grpc_is_text() -> None:
+    body = b"\0\0\0\0\x02\x08\x03"
+    assert bodies.text(body, "application/grpc+proto") == "message 1, 2 bytes\n  1: 3\n"
+    assert bodies.text(body, "application/octet-stream") is None
 
 
 @given(st.binary(max_size=300))

@@ -34,6 +34,8 @@ from ferryman.protocols.proxy import Proxy, passage
 from ferryman.protocols.websocket import Tunnel
 from ferryman.runtime.tls import client_context
 from tests.support import certificates
+from tests.support.fuzz_decoders import decoder_targets
+from tests.support.fuzz_sessions import session_target
 from tests.support.fuzzing import Target
 from tests.support.split import cut, frozen, joined
 
@@ -430,4 +432,6 @@ TARGETS = (
     Target("watch", _run_watch, _watch_events, _JSON_WORDS),
     Target("address", _run_address, _addresses, _ADDRESS_WORDS),
     Target("kubeconfig", _run_kubeconfig, _kubeconfigs, _YAML_WORDS),
+    *decoder_targets(),
+    session_target(),
 )

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ferryman.inspection import grpc
 from ferryman.inspection.events import Fields
 from ferryman.inspection.exchanges import Message
 
@@ -79,7 +80,12 @@ def expand(data: bytes, coding: str, limit: int = LIMIT) -> Content:
 
 
 def text(data: bytes, content_type: str) -> str | None:
-    """The data as text, if that is what they are: by their type, or by their looks."""
+    """The data as text, if that is what they are: by their type, or by their looks.
+
+    Messages of gRPC are shown by their fields' numbers.
+    """
+    if data and grpc.is_grpc({"content-type": content_type.lower()}):
+        return grpc.text(data)
     charset = _CHARSET.search(content_type)
     if charset:
         try:

@@ -230,10 +230,11 @@ class Machine(ABC):
     def _run(self, direction: Direction, window: Window) -> list[Event]:
         try:
             self._steps(direction, window)
-            while self._woken:
+            while self._woken:  # it said so first: what it has in hand goes before the rest
                 self._woken = False
-                direction = DOWN if direction is UP else UP
-                self._steps(direction, self._windows[direction])
+                other = DOWN if direction is UP else UP
+                self._steps(other, self._windows[other])
+                self._steps(direction, window)
         except Undecodable as error:
             raise Undecodable(str(error), self._said()) from None
         if self._opaque:
@@ -242,7 +243,7 @@ class Machine(ABC):
         return self._said()
 
     def _steps(self, direction: Direction, window: Window) -> None:
-        while not self._opaque and self._switch is None:
+        while not (self._opaque or self._woken or self._switch):
             if window.body:
                 if not len(window):
                     break

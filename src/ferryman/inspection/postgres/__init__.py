@@ -53,7 +53,8 @@ class Postgres(Machine):
             return False
         size = int.from_bytes(window.peek(0, 4), "big")
         code = int.from_bytes(window.peek(4, 8), "big")
-        if not 8 <= size <= 10000 or (code >> 16 != 3 and code not in (_CANCEL, *_WISHES)):
+        known = size == 8 if code in _WISHES else code >> 16 == 3 or code == _CANCEL
+        if not 8 <= size <= 10000 or not known:
             raise Undecodable("a start that PostgreSQL does not know")
         if len(window) < size:
             return False
@@ -65,6 +66,7 @@ class Postgres(Machine):
         if code in _WISHES:
             self._wish = code
             self._asking.wish(_WISHES[code])
+            self._wake()
         elif code == _CANCEL:
             self._report.alone(UP, f"cancel process {int.from_bytes(payload[:4], 'big')}")
             self._opaque = True
