@@ -79,7 +79,7 @@ def test_an_unknown_option_is_a_usage_error(
     [
         ("forwrad", "did you mean forward?"),
         ("realy", "did you mean relay or replay?"),
-        ("zzz", "the verbs are relay, forward, tap, show"),
+        ("zzz", "the verbs are relay, socat, forward, tap"),
     ],
 )
 def test_a_mistyped_verb_is_told_what_is_near(

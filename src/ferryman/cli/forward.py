@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ferryman.cli.disturbing import add_fault_argument, faults_of
 from ferryman.cli.groups import Group, groups, mark_selectors, split_command
 from ferryman.cli.output import UsageError
 from ferryman.cli.seeing import add_seeing_arguments, asks
@@ -118,6 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell every frame on the wires into pods, for a bug report; payloads by length only",
     )
+    add_fault_argument(parser)
     add_seeing_arguments(parser)
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no line per exchange on a terminal"
@@ -191,6 +193,7 @@ def make_wishes(args: argparse.Namespace, namespace: str, wanted: Sequence[Group
     timeout = args.pod_running_timeout and parse_duration(args.pod_running_timeout)
     if timeout == 0:
         raise UserError("--pod-running-timeout must be higher than zero")
+    faults = faults_of(args)
     namespace = args.namespace or namespace
     hosts = tuple(ports.parse_hosts(",".join(args.address or ["localhost"])))
     pairs = [ports.parse_pairs(group.ports) for group in wanted]
@@ -204,6 +207,7 @@ def make_wishes(args: argparse.Namespace, namespace: str, wanted: Sequence[Group
             balance=BALANCE[args.balance],
             wait=args.wait,
             running_timeout=timeout,
+            faults=tuple(map(str, faults)),
         )
         for group, of_one in zip(wanted, pairs, strict=True)
     ]

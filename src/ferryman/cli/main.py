@@ -25,6 +25,7 @@ from ferryman.errors import FerrymanError
 
 VERBS: Mapping[str, str] = {
     "relay": "carry bytes between two addresses",
+    "socat": "run a socat command line, as it is",
     "forward": "forward local ports to a workload in Kubernetes; it heals",
     "tap": "listen in on a UNIX socket, and always put it back",
     "show": "show what -w kept, again",

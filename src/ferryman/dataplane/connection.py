@@ -28,9 +28,10 @@ from ferryman.dataplane.retry import How, Loss, judge
 
 if TYPE_CHECKING:
     from ferryman.dataplane.keeper import Keeper
-    from ferryman.dataplane.observing import Tap, Watch
+    from ferryman.dataplane.patience import Patience
     from ferryman.dataplane.record import Record
     from ferryman.dataplane.valve import Valves
+    from ferryman.dataplane.watching import Tap, Watch
     from ferryman.faults import Fault
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 0.6  # what was wrong is gone within a second
@@ -57,6 +58,7 @@ class Connection:
         "_dial",
         "_flow",
         "_opened_at",
+        "_patience",
         "_record",
         "_replays",
         "_route",
@@ -83,6 +85,7 @@ class Connection:
         self.endpoint: Endpoint | None = None
         self._route = route
         self._watch = watch
+        self._patience: Patience | None = None
         self._since = self._opened_at = route.loop.now()
         self._dial: Dial | None = None
         self._flow: Flow | None = None
@@ -221,6 +224,15 @@ class Connection:
             self._say_opened(endpoint)
         if self._valves is not None:
             self._flow.disturb(self._valves)
+        policy = route.policy
+        if policy.oneway:
+            self._flow.carry_only(policy.oneway)
+        if policy.idle or policy.linger:
+            from ferryman.dataplane.patience import Patience  # only socat's -t and -T need it
+
+            self._patience = Patience(
+                route.loop, self._flow, policy.idle, policy.linger, self._close
+            )
         self._flow.start(first, client_ended=self._client_ended)
 
     def _say_failed(
@@ -370,6 +382,8 @@ class Connection:
         self._release(why)
 
     def _close(self) -> None:
+        if self._flow is not None:
+            self._flow.stop()
         if self._target is not None:
             self._target.close()
         self.client.close()
@@ -380,6 +394,9 @@ class Connection:
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         flow, self._flow, self._target = self._flow, None, None
         endpoint, self.endpoint = self.endpoint, None
         route = self._route

@@ -106,7 +106,9 @@ class Policy:
     ``hold`` is how long a connection waits for an endpoint, then it is reset. ``drain`` 0 lets
     connections of a draining endpoint end by themselves. ``observe`` (for connections from now on)
     tells what is carried to the engine's inspector, which decides how much of it to look at.
-    ``faults`` hold for open connections, too.
+    ``faults`` hold for open connections, too. ``idle`` ends connections that are silent for so
+    long, ``linger`` those that are once a direction has ended; ``oneway`` carries that direction
+    only.
     """
 
     balance: Literal["Newest", "RoundRobin", "LeastConnections"] = "Newest"
@@ -117,6 +119,9 @@ class Policy:
     drain: float = 0.0
     observe: Observe = "Off"
     faults: tuple[Fault, ...] = ()
+    idle: float = 0.0
+    linger: float = 0.0
+    oneway: Literal["", "up", "down"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ferryman.dataplane.contract import Side
-    from ferryman.dataplane.observing import Tap
     from ferryman.dataplane.pipes import Pipe
     from ferryman.dataplane.valve import Valve
+    from ferryman.dataplane.watching import Tap
 
 
 class Meter:

@@ -38,7 +38,8 @@ from ferryman.dataplane.probing import Answered, Probe
 from ferryman.dataplane.route import Route
 
 if TYPE_CHECKING:
-    from ferryman.dataplane.observing import Inspector, Observer
+    from ferryman.dataplane.observing import Inspector
+    from ferryman.dataplane.watching import Watching
     from ferryman.dataplane.wires import Wires
 
 How = Literal["Drain", "Reset"]
@@ -72,7 +73,7 @@ class Engine:
         self._left_over: set[str] = set()  # their listeners are gone, connections may be left
         self._clusters: dict[str, ClusterSettings] = {}
         self._wires: Wires | None = None
-        self._observer: Observer | None = None
+        self._observer: Watching | None = None
 
     def apply(self, listeners: Mapping[Bind, str]) -> Applied:
         """Listen on exactly these, each leading to the route of that name."""
@@ -121,6 +122,12 @@ class Engine:
         self._observer = Observer(self.loop, inspector, self._emit)
         for route in self._routes.values():
             route.observer = self._observer
+
+    def watch_with(self, observer: Watching) -> None:
+        """As ``observe``, with somebody who needs no inspector."""
+        self._observer = observer
+        for route in self._routes.values():
+            route.observer = observer
 
     def cluster(self, settings: ClusterSettings) -> None:
         """How wires to a cluster's pods are opened from now on."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ferryman.dataplane.contract import HANGUP, READ, WRITE, DialFailure, Side
 from ferryman.dataplane.direction import Direction, Meter
@@ -21,8 +21,8 @@ from ferryman.dataplane.pipes import SIZE, SPLICE, Pipe, Pipes
 from ferryman.dataplane.sockets import SocketSide
 
 if TYPE_CHECKING:
-    from ferryman.dataplane.observing import Tap
     from ferryman.dataplane.valve import Valve, Valves
+    from ferryman.dataplane.watching import Tap
 
 COPY_SIZE = 128 * 1024
 _LITTLE = 32 * 1024
@@ -107,6 +107,10 @@ class Flow:
         if self._running:
             self._update(self.client, self.up, self.down)
             self._update(self.target, self.down, self.up)
+
+    def carry_only(self, direction: Literal["up", "down"]) -> None:
+        """Before the start: the other direction is over before it begins."""
+        (self.down if direction == "up" else self.up).finished = True
 
     def disturb(self, valves: Valves) -> None:
         """What may be read is now up to these valves."""

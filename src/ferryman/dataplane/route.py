@@ -26,8 +26,8 @@ from ferryman.dataplane.direction import Meter
 
 if TYPE_CHECKING:
     from ferryman.dataplane.loop import Loop
-    from ferryman.dataplane.observing import Observer
     from ferryman.dataplane.pipes import Pipes
+    from ferryman.dataplane.watching import Watching
 
 _numbers = itertools.count(1)
 
@@ -50,7 +50,7 @@ class Route:
         self.dial = dial
         self.emit = emit
         self.policy = Policy()
-        self.observer: Observer | None = None
+        self.observer: Watching | None = None
         self.meters = (Meter(), Meter())
         self._endpoints: tuple[Endpoint, ...] = ()
         self._active: tuple[Endpoint, ...] = ()
