@@ -39,13 +39,15 @@ _REFUSALS = (
 
 
 def ask(address: str) -> bytes:
-    """What socat says, in at most a second; nothing if it would go on."""
+    """What socat says, in at most a second; nothing if it would go on.
+
+    Its stdin is a pipe: ``-,mode=600`` is done to what is there, and /dev/null is everybody's.
+    """
     socat = peers.require("socat")
     command = [socat, "-u", address, "OPEN:/dev/null,wronly"]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=1, check=False
-        )
+        # A pipe of its own: as root, STDIO,mode=600 would close /dev/null to everybody.
+        done = subprocess.run(command, input=b"", capture_output=True, timeout=1, check=False)
     except subprocess.TimeoutExpired:
         return b""
     return done.stderr

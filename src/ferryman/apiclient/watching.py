@@ -57,8 +57,8 @@ def _event(line: bytes) -> WatchEvent:
         code = obj.get("code")
         raise from_status(code if isinstance(code, int) else 500, obj)
     if kind == "BOOKMARK":
-        meta = obj.get("metadata") or {}
-        ends = (meta.get("annotations") or {}).get(_INITIAL_END) == "true"
+        meta = _mapping(obj.get("metadata"))
+        ends = _mapping(meta.get("annotations")).get(_INITIAL_END) == "true"
         return Bookmark(str(meta.get("resourceVersion", "")), ends)
     check_object(obj)
     match kind:
@@ -70,6 +70,10 @@ def _event(line: bytes) -> WatchEvent:
             return Deleted(obj)
         case _:
             raise PeerError(f"the watch sent an event of an unknown type: {kind!r}")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def check_object(obj: Any) -> Object:
