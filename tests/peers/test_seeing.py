@@ -130,9 +130,14 @@ def postgresql() -> Iterator[Path]:
     data = str(folder / "data")
     words = [f"{binaries}/initdb", "-D", data, "-U", "ada", "-A", "scram-sha-256", "--no-sync"]
     options = {"user": user} if os.geteuid() == 0 else {}
-    subprocess.run(
-        [*words, f"--pwfile={folder / 'word'}"], check=True, capture_output=True, **options
+    made = subprocess.run(
+        [*words, f"--pwfile={folder / 'word'}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        **options,
     )  # type: ignore[call-overload]
+    assert made.returncode == 0, made.stderr
     words = [f"{binaries}/postgres", "-D", data, "-k", str(folder), "-h", ""]
     try:
         with server(words, folder / ".s.PGSQL.5432", **options):
@@ -176,3 +181,88 @@ def test_a_capture_of_a_unix_socket_is_read_by_tshark(postgresql: Path, tmp_path
         require("tshark"), "-r", str(kept), "-Y", "pgsql.query", "-T", "fields", "-e", "pgsql.query"
     )
     assert "select 'ferryman'" in queries
+
+
+GRPC = """
+import concurrent.futures, sys, grpc
+
+def same(data):
+    return data
+
+class Greeter(grpc.GenericRpcHandler):
+    def service(self, call):
+        if call.method.endswith("/Hello"):
+            answer = lambda question, context: b"\\n\\x05hello"
+            return grpc.unary_unary_rpc_method_handler(answer, same, same)
+
+def serve():
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), handlers=(Greeter(),))
+    server.add_insecure_port("127.0.0.1:" + sys.argv[2])
+    server.start()
+    server.wait_for_termination()
+
+def call():
+    with grpc.insecure_channel("127.0.0.1:" + sys.argv[2]) as channel:
+        secret = (("authorization", "Bearer hunter2"),)
+        say = lambda name: channel.unary_unary(name, same, same)(b"\\n\\x03ada", metadata=secret)
+        say("/demo.Greeter/Hello")
+        try:
+            say("/demo.Greeter/Bye")
+        except grpc.RpcError as error:
+            print(error.code())
+
+{"serve": serve, "call": call}[sys.argv[1]]()
+"""
+
+
+def test_grpc_calls_have_names_and_a_status() -> None:
+    port = free_port()
+    program = [sys.executable, "-c", GRPC]
+    with server([*program, "serve", str(port)], port), relay(f"127.0.0.1:{port}", "-v") as one:
+        assert "UNIMPLEMENTED" in run(*program, "call", one.port)
+        text = one.end()
+    assert "→ demo.Greeter/Hello" in text
+    assert "1: 'ada'" in text
+    assert "1: 'hello'" in text
+    assert "grpc=OK" in text
+    assert "UNIMPLEMENTED" in text
+    assert "hunter2" not in text
+
+
+CHAT = """
+import asyncio, sys
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+
+async def echo(chat):
+    async for message in chat:
+        await chat.send(message)
+
+async def wait():
+    async with serve(echo, "127.0.0.1", int(sys.argv[2])) as server:
+        await server.serve_forever()
+
+async def talk():
+    secret = {"Authorization": "Bearer hunter2"}
+    url = "ws://127.0.0.1:" + sys.argv[2] + "/chat"
+    async with connect(url, additional_headers=secret) as chat:
+        for message in ("good day", b"\\x00\\x01"):
+            await chat.send(message)
+            print(await chat.recv())
+
+asyncio.run({"wait": wait, "talk": talk}[sys.argv[1]]())
+"""
+
+
+def test_websocket_messages_are_unmasked_and_expanded() -> None:
+    port = free_port()
+    program = [sys.executable, "-c", CHAT]
+    with server([*program, "wait", str(port)], port), relay(f"127.0.0.1:{port}", "-v") as one:
+        assert "good day" in run(*program, "talk", one.port)
+        text = one.end()
+    assert "GET /chat" in text
+    assert "→ text good day" in text
+    assert "← text good day" in text
+    assert "→ binary 0001" in text
+    assert "close 1000" in text
+    assert "hunter2" not in text

@@ -132,7 +132,7 @@ def test_a_command_has_it_to_itself(daemon: Dockerd) -> None:
     before = inode(daemon.path)
     done = ferry("tap", str(daemon.path), "--", *daemon.words("ps"))
     assert done.stdout.startswith("CONTAINER ID"), done.stderr
-    assert f"-> {daemon.path}" in done.stderr
+    assert f"→ {daemon.path}" in done.stderr
     assert inode(daemon.path) == before
 
 
