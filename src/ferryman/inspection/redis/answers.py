@@ -208,10 +208,10 @@ class Answers(Reader):
         answer, kind = self._answer, self._answer.kind
         if not answer.number:
             return
-        facts: dict[str, str | int] = {"type": _type(kind, text)}
+        facts: dict[str, str | int] = {}
         if kind in _NESTED and text != "(nil)":
             text = f"{_NESTED[kind]} of {answer.count}"
-        if facts["type"] == "error":
+        if kind in "-!":
             facts["error"] = line(first.upper().split(b" ", 1)[0])
         text, alone = line(text or _type(kind, text)), answer.asked is None
         self._report.say(MessageBegan(answer.number, DOWN, text, (), facts, alone=alone))
@@ -243,9 +243,7 @@ class Answers(Reader):
 
     def _say_push(self, answer: _Answer, number: int, words: list[bytes]) -> None:
         payload = words.pop() if words[0] in PUBLISHED and len(words) > 1 else b""
-        facts: dict[str, str | int] = {"type": "push"}
-        if len(words) > 1:
-            facts["channel"] = line(words[1])
+        facts = {"channel": line(words[1])} if len(words) > 1 else {}
         text, alone = line(" ".join(map(spoken, words))), answer.asked is None
         self._report.say(MessageBegan(number, DOWN, text, (), facts, alone=alone))
         if payload:
