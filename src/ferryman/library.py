@@ -16,9 +16,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ferryman import addresses
@@ -31,6 +39,7 @@ from ferryman.dataplane import contract
 from ferryman.dataplane.contract import Bind, Endpoint, Gap, NotBound, Policy
 from ferryman.dataplane.threaded import ThreadedDataPlane
 from ferryman.errors import Unavailable, UserError
+from ferryman.inspector.seeing import Seeing
 from ferryman.kube import ports as port_grammar
 from ferryman.kube import targets
 from ferryman.runtime.broadcast import Broadcast
@@ -39,6 +48,10 @@ from ferryman.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
     from ferryman.addresses.specs import Spec
+
+if TYPE_CHECKING:
+    from ferryman.inspection.exchanges import Exchange
+    from ferryman.inspector.receiving import Missed, Receiving
 
 _RELAY = "relay"
 _BALANCE: Mapping[str, Balance] = {
@@ -128,6 +141,7 @@ def relay(
     async def opened() -> AsyncGenerator[Relay, None]:
         source, sink = addresses.parse_place(str(listen)), addresses.parse_place(str(target))
         policy = Policy(hold=parse_duration(hold))
+        looking = _Looking()
         told = Broadcast[contract.Event](Gap)
         plane = ThreadedDataPlane()
         async with Tasks(told.close) as tasks:
@@ -137,11 +151,12 @@ def relay(
                 binds = {Bind(place, tag=_RELAY): _RELAY for place in _places(source)}
                 bound = _bound(await plane.apply(binds))
                 pumping = tasks.start(_pump(plane, told), "events of a relay")
-                yield Relay(bound, told)
+                yield Relay(bound, told, lambda: looking.begin(plane, policy))
                 await plane.stop(0)
                 await pumping
             finally:
                 await plane.stop(0)
+                await looking.end()
 
     return Session(opened, BlockingRelay)
 
@@ -183,9 +198,15 @@ class Forward:
 class Relay:
     """A relay that runs; ``addresses`` are those that are listened on."""
 
-    def __init__(self, bound: Sequence[Address], told: Broadcast[contract.Event]) -> None:
+    def __init__(
+        self,
+        bound: Sequence[Address],
+        told: Broadcast[contract.Event],
+        look: Callable[[], Awaitable[Receiving]],
+    ) -> None:
         self.addresses = tuple(bound)
         self._told = told
+        self._look = look
 
     @property
     def host(self) -> str:
@@ -200,6 +221,15 @@ class Relay:
     def events(self) -> AsyncIterator[contract.Event]:
         """All that happens from now on; ends with the block."""
         return self._told.read()
+
+    async def exchanges(self) -> AsyncIterator[Exchange | Missed]:
+        """What is said, decoded and without secrets, on connections that begin once this is read;
+        each exchange when it is over. Of each body, 64 KiB are kept. Ends with the block. A reader
+        that is too slow gets a Missed.
+        """
+        receiving = await self._look()
+        async for exchange in receiving.read():
+            yield exchange
 
     def _tcp(self) -> TcpAddress:
         first = self.addresses[0] if self.addresses else None
@@ -257,8 +287,38 @@ class BlockingRelay:
         """As ``Relay.events``; the iterator waits for what is next."""
         return self._thread.iterate(self._inner.events)
 
+    def exchanges(self) -> Iterator[Exchange | Missed]:
+        """As ``Relay.exchanges``; the iterator waits for what is next."""
+        return self._thread.iterate(self._inner.exchanges)
+
 
 # -- how it is done --
+
+
+class _Looking:
+    """The inspector of one relay, once somebody asks for exchanges."""
+
+    def __init__(self) -> None:
+        self._receiving: Receiving | None = None
+        self._begun = asyncio.Lock()
+
+    async def begin(self, plane: ThreadedDataPlane, policy: Policy) -> Receiving:
+        """Have connections observed from now on."""
+        async with self._begun:
+            if self._receiving is None:
+                from ferryman.inspector.receiving import Receiving
+
+                receiving = Receiving(Seeing(verbose=True))
+                await receiving.begin()
+                self._receiving = receiving
+                await plane.observe(receiving.start)
+                await plane.policy(_RELAY, replace(policy, observe="Full"), 1)
+            return self._receiving
+
+    async def end(self) -> None:
+        """The data plane has stopped."""
+        if self._receiving is not None:
+            await self._receiving.finish()
 
 
 class _Run:
