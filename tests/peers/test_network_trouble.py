@@ -236,8 +236,8 @@ def test_a_port_by_name_is_looked_up_once_the_api_server_has_time(
     demo: Demo, balanced: Balanced
 ) -> None:
     number = free_port()
-    container = {"name": "app", "image": "example-go"}
-    container |= {"ports": [{"name": "odd", "containerPort": number}]}
+    ports = [{"name": "odd", "containerPort": number}]
+    container = {"name": "app", "image": "example-go", "ports": ports}
     demo.request(
         "POST",
         "/apis/apps/v1/namespaces/default/deployments",
