@@ -11,6 +11,7 @@ READY := .venv/.stamp
 PYTEST := $(BIN)/python -m pytest -q -n 4 --dist worksteal
 # What the bench measures beside us has a place of its own, so that no test can come to need it.
 LIBRARIES := .venv-bench/.stamp
+MITMPROXY := .venv-mitmproxy/.stamp
 
 help:
 	@echo "make demo   a cluster in a box, with a forward into it; Ctrl-C ends it"
@@ -26,7 +27,7 @@ test: $(READY) peers lint types contracts others all-tests
 
 check: $(READY) lint types contracts unit
 
-bench: $(READY) $(LIBRARIES) peers
+bench: $(READY) $(LIBRARIES) $(MITMPROXY) peers
 	@$(BIN)/python -m bench $(BENCH)
 
 soak: $(READY) peers
@@ -35,7 +36,8 @@ soak: $(READY) peers
 
 $(READY): EXTRA := dev
 $(LIBRARIES): EXTRA := bench
-$(READY) $(LIBRARIES): pyproject.toml tools/make-venv tools/python
+$(MITMPROXY): EXTRA := mitmproxy
+$(READY) $(LIBRARIES) $(MITMPROXY): pyproject.toml tools/make-venv tools/python
 	@python=$$(tools/python) || { echo "Ferryman needs Python 3.11 or newer" >&2; exit 1; }; \
 	tools/make-venv $(@D) "$$python" $(EXTRA)
 

@@ -14,14 +14,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import forward, forwards, relay, report, rounds
+from bench import forward, forwards, observed, relay, report, rounds
 from bench.load import clients
 from bench.rounds import Results
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "performance.md"
 RAW = HERE / "results" / "latest.json"
-SUITES: dict[str, ModuleType] = {"relay": relay, "forward": forward, "forwards": forwards}
+SUITES: dict[str, ModuleType] = {
+    "relay": relay,
+    "observed": observed,
+    "forward": forward,
+    "forwards": forwards,
+}
 
 
 def main() -> int:

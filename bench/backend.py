@@ -1,9 +1,10 @@
 """The far end of every relay's measurement: one cheap loop that sinks, sends or echoes.
 
 A connection opens with nine bytes: what to do and a size (``REQUEST``). ``U`` takes that many bytes
-and answers with one; ``D`` sends that many; ``E`` echoes whatever comes. Nothing here depends on a
-half-close. Linux only, as all of the bench: it uses epoll itself, because what this loop costs is
-taken from the cores that the contenders share with it.
+and answers with one; ``D`` sends that many; ``E`` echoes whatever comes. ``GET /`` is HTTP, which
+is answered as long as it lasts. Nothing here depends on a half-close. Linux only, as all of the
+bench: it uses epoll itself, because what this loop costs is taken from the cores that the
+contenders share with it.
 
 ``python backend.py HOST:PORT`` or ``… /run/x.sock`` serves until it is killed.
 """
@@ -19,6 +20,11 @@ from collections.abc import Callable
 
 REQUEST = struct.Struct(">cQ")
 CHUNK = 1 << 20
+BODY = b'{"users": [%s]}' % b", ".join(b'{"id": %d, "name": "user %d"}' % (n, n) for n in range(8))
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
+)
 
 _incoming = bytearray(CHUNK)
 _outgoing = memoryview(bytes(CHUNK))
@@ -45,6 +51,10 @@ class Connection:
         self._early += data
         if not data or len(self._early) < REQUEST.size:
             return bool(data)
+        if self._early.startswith(b"GET /"):
+            self.turn = self._answer
+            self._say(self._early)
+            return True
         what, self._left = REQUEST.unpack_from(self._early)
         early = self._early[REQUEST.size :]
         if what == b"E":
@@ -77,6 +87,16 @@ class Connection:
             self.turn = self._sink
             self._epoll.modify(self._sock.fileno(), select.EPOLLIN)
         return True
+
+    def _answer(self) -> bool:
+        data = self._sock.recv(65536)
+        self._say(data)
+        return bool(data)
+
+    def _say(self, data: bytes) -> None:
+        """Answer; requests come one at a time, and each ends with its head."""
+        if data.endswith(b"\r\n\r\n"):
+            self._sock.sendall(ANSWER)
 
     def _echo(self) -> bool:
         data = self._sock.recv(65536)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any
 
-from bench.backend import REQUEST
+from bench.backend import BODY, REQUEST
 
 Address = tuple[str, int] | str
 """A TCP host and port, or a UNIX socket's path."""
@@ -119,6 +119,11 @@ class Clients:
         done: list[int] = self._together(_connections, clients, address, seconds, backend)
         return sum(done) / seconds
 
+    def requests(self, address: Address, clients: int, seconds: float) -> float:
+        """HTTP requests per second, each client's on one connection."""
+        done: list[int] = self._together(_requests, clients, address, seconds)
+        return sum(done) / seconds
+
     def exchange(
         self, address: Address, size: int, times: int, backend: type[Backend] = Backend
     ) -> list[float]:
@@ -196,6 +201,23 @@ def _connections(start: float, address: Address, seconds: float, backend: type[B
             sock.send(request)
             _receive(sock, 1)
         done += 1
+    return done
+
+
+def _requests(start: float, address: Address, seconds: float) -> int:
+    request = b"GET /v1/users?page=3 HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\n\r\n"
+    done = 0
+    with connect(address) as sock:
+        _wait_until(start)
+        while time.monotonic() < start + seconds:
+            sock.send(request)
+            answer = b""
+            while not answer.endswith(BODY):
+                received = sock.recv(65536)
+                if not received:
+                    raise ConnectionError("ended amid an answer")
+                answer += received
+            done += 1
     return done
 
 

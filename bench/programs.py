@@ -55,6 +55,13 @@ class Program:
             time.sleep(0.0005)
         return time.monotonic() - self.started
 
+    def wait_settled(self) -> None:
+        """Wait until it says nothing more, for half a second."""
+        before, now = "", self.output()
+        while before != now:
+            time.sleep(0.5)
+            before, now = now, self.output()
+
     def wait_ended(self) -> float:
         """Seconds from its start until it has ended."""
         self._process.wait(START_TIMEOUT)
