@@ -56,7 +56,7 @@ async def test_async_with_forwards_and_tells_what_happens(demo: Demo) -> None:
 
 
 def test_with_does_the_same_in_a_thread_of_its_own(demo: Demo) -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with ferryman.forward("svc/example-go", ":http", ":80", kubeconfig=demo.kubeconfig) as fwd:
         events = fwd.events()
         assert fwd.ready(PATIENCE).conditions
@@ -64,7 +64,9 @@ def test_with_does_the_same_in_a_thread_of_its_own(demo: Demo) -> None:
         assert get(fwd.ports[80]).startswith("example-go-")
         assert next(e for e in events if isinstance(e, Closed)).down > 0
     assert list(events) == []
-    assert threading.active_count() == threads
+    for thread in set(threading.enumerate()) - threads:  # a name's look-up may last a moment more
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
     with pytest.raises(RuntimeError, match="has been left"):
         fwd.ready()
 

@@ -70,6 +70,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(socketserver.BaseRequestHandler):
+    far: socket.socket | None = None
+
     @property
     def sock(self) -> socket.socket:
         return cast(socket.socket, self.request)
@@ -86,6 +88,12 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def finish(self) -> None:
         self.sock.close()
+        if self.far is not None:
+            self.far.close()  # also if the client went before it could be told of it
+
+    def dial(self, host: str, port: int) -> socket.socket | None:
+        self.far = self.proxy.dial(host, port)
+        return self.far
 
     def handle(self) -> None:
         with contextlib.suppress(OSError, EOFError):
@@ -125,7 +133,7 @@ class _Connect(_Handler):
             if headers.get("proxy-authorization") != f"Basic {wanted}":
                 return self._refused(407)
         host, _, port = authority.rpartition(":")
-        far = self.proxy.dial(host.strip("[]"), int(port))
+        far = self.dial(host.strip("[]"), int(port))
         if far is None:
             return self._refused(502)
         self.sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -156,7 +164,7 @@ class _Socks5(_Handler):
             family, length = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
             host = socket.inet_ntop(family, self.read(length))
         (port,) = struct.unpack("!H", self.read(2))
-        far = self.proxy.dial(host, port)
+        far = self.dial(host, port)
         self.sock.sendall(bytes((5, 5 if far is None else 0, 0, 1)) + bytes(6))
         return far
 
