@@ -215,20 +215,16 @@ def make_wishes(args: argparse.Namespace, namespace: str, wanted: Sequence[Group
 
 def _seen(access: Access, wishes: Sequence[Wish], args: argparse.Namespace) -> int:
     """Serve; on a terminal with a line per exchange, in scripts with what was asked for."""
-    looking = None
-    if asks(args) or args.write or (sys.stderr.isatty() and args.output == "text"):
-        from msgspec.structs import replace
+    if not (asks(args) or args.write or (sys.stderr.isatty() and args.output == "text")):
+        return _serve(access, wishes, args, None, None)
+    from msgspec.structs import replace
 
-        from ferryman.cli.looking import Looking
+    from ferryman.cli.looking import looking_on
 
-        looking = Looking.from_args(args, stdout=args.command is None)
+    with looking_on(args, stdout=args.command is None) as looking:
         if looking is not None:
             wishes = [replace(wish, inspect=looking.mode) for wish in wishes]
-    try:
         return _serve(access, wishes, args, None, looking)
-    finally:
-        if looking is not None:
-            looking.finish()
 
 
 def _serve(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ferryman.cli.seeing import asks, seeing_of
@@ -29,26 +31,11 @@ class Looking:
 
     def __init__(self, seeing: Seeing, out: int) -> None:
         self._seeing = seeing
-        self._files = Files.make(seeing.files, force=seeing.force)
         self._lost = False
         self.shows = out != _NOWHERE
         self.uses_stdout = out == _STDOUT
-        self.inspector = Inspector(self._as_json, self._files, out=out)
-
-    @classmethod
-    def from_args(
-        cls, args: argparse.Namespace, *, stdout: bool = True, summary: bool = True
-    ) -> Looking | None:
-        """None if nothing is to be seen or kept. Not ``stdout``: that is not ours to write to; not
-        ``summary``: without options, nothing is shown.
-        """
-        asked = asks(args)
-        shown = not args.quiet and (asked or summary)
-        if not (shown or args.write):
-            return None
-        out = _STDOUT if asked and stdout else _STDERR
-        seeing = seeing_of(args, sys.stdout if out == _STDOUT else sys.stderr)
-        return cls(seeing, out if shown else _NOWHERE)
+        files = Files.make(seeing.files, force=seeing.force)
+        self.inspector = Inspector(self._as_json, files, out=out)
 
     @property
     def mode(self) -> Observe:
@@ -65,11 +52,25 @@ class Looking:
             self._lost = True
         return self.shows and not self._lost
 
-    def finish(self) -> None:
-        """Wait until all is written; the data plane must have stopped."""
-        self.inspector.finish()
-
     def _as_json(self) -> str:
         import json
 
         return json.dumps(self._seeing.as_json())
+
+
+@contextmanager
+def looking_on(args: argparse.Namespace, *, stdout: bool = True) -> Iterator[Looking | None]:
+    """For the run of a verb, whose data plane must have stopped in the end; then all is written.
+
+    None if nothing is to be seen or kept. Not ``stdout``: that is not ours to write to.
+    """
+    if args.quiet and not args.write:
+        yield None
+        return
+    out = _STDOUT if asks(args) and stdout else _STDERR
+    seeing = seeing_of(args, sys.stdout if out == _STDOUT else sys.stderr)
+    looking = Looking(seeing, _NOWHERE if args.quiet else out)
+    try:
+        yield looking
+    finally:
+        looking.inspector.finish()

@@ -18,7 +18,7 @@ from ferryman.addresses import Address, TcpAddress, UnixAddress
 from ferryman.cli.disturbing import add_fault_argument, faults_of
 from ferryman.cli.limits import raise_descriptor_limit
 from ferryman.cli.lines import Lines, happened
-from ferryman.cli.looking import Looking
+from ferryman.cli.looking import Looking, looking_on
 from ferryman.cli.output import UsageError, complain, note, result
 from ferryman.cli.seeing import add_seeing_arguments
 from ferryman.dataplane.contract import (
@@ -123,24 +123,16 @@ def run(args: argparse.Namespace) -> int:
         hold = args.hold or "30s"
         _seconds(hold)
         _note_width(listen)
-        looking = Looking.from_args(args)
-        try:
-            faults_said = tuple(args.fault)
-            return relayed.run(listen, workload, hold=hold, faults=faults_said, looking=looking)
-        finally:
-            if looking is not None:
-                looking.finish()
+        with looking_on(args) as looking:
+            said = tuple(args.fault)
+            return relayed.run(listen, workload, hold=hold, faults=said, looking=looking)
     target = addresses.parse_place(args.target)
     if getattr(target, "port", None) == 0 and not hasattr(target, "listen"):
         raise UserError("port 0 is no target", "name the port that the server listens on")
     policy = Policy(hold=_seconds(args.hold or "0s"), faults=faults)
     ours = not (_uses_stdout(listen) or _uses_stdout(target))
-    looking = Looking.from_args(args, stdout=ours)
-    try:
+    with looking_on(args, stdout=ours) as looking:
         return _Relay(listen, target, policy, looking, quiet=args.quiet, stdout=ours).run()
-    finally:
-        if looking is not None:
-            looking.finish()
 
 
 class _Relay:

@@ -6,26 +6,26 @@ has and we do not is refused by name; ``socat`` runs what is read here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ferryman.cli.output import UsageError
 
 BLOCK = 8192
 LINGER = 0.5
 
-_FLAGS = {
-    "v": "text",
-    "x": "hexed",
-    "u": "up",
-    "U": "down",
-    "s": "sloppy",
-    "lu": "microseconds",
-    "lh": "host",
-    "ls": "stderr",
+_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "v": {"text": True},
+    "x": {"hexed": True},
+    "u": {"oneway": "up"},
+    "U": {"oneway": "down"},
+    "lu": {"microseconds": True},
+    "lh": {"host": True},
+    "s": {},  # these two ask for what is so
+    "ls": {},
 }
-_VALUES = {"b": "block", "t": "linger", "T": "idle", "lf": "log", "lp": "program"}
+_VALUES = ("lf", "lp", "b", "t", "T")  # a longer name before those that it begins with
 _UNSUPPORTED = {
     "D": "analysing descriptors",
     "ly": "syslog",
@@ -76,8 +76,8 @@ def _option(said: Words, word: str, rest: list[str]) -> Words:
     if word and not word.strip("d"):
         return replace(said, debug=said.debug + len(word))
     if word in _FLAGS:
-        return _flag(said, word)
-    for name in sorted(_VALUES, key=len, reverse=True):
+        return replace(said, **_FLAGS[word])
+    for name in _VALUES:
         if word.startswith(name):
             value = word.removeprefix(name) or (rest.pop(0) if rest else "")
             return _value(said, name, value)
@@ -85,21 +85,6 @@ def _option(said: Words, word: str, rest: list[str]) -> Words:
         if word == name or (word.startswith(name) and name in "lylmrRLW"):
             raise UsageError(f"-{name} is not supported", why)
     raise UsageError(f'unknown option "-{word}"; use option "-h" for help')
-
-
-def _flag(said: Words, word: str) -> Words:
-    match word:
-        case "v":
-            return replace(said, text=True)
-        case "x":
-            return replace(said, hexed=True)
-        case "u" | "U":
-            return replace(said, oneway="up" if word == "u" else "down")
-        case "lu":
-            return replace(said, microseconds=True)
-        case "lh":
-            return replace(said, host=True)
-    return said  # -s and -ls ask for what is so
 
 
 def _value(said: Words, name: str, value: str) -> Words:

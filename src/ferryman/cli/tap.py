@@ -96,35 +96,30 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tap(path: str, args: argparse.Namespace) -> int:
-    from ferryman.cli.looking import Looking
+    from ferryman.cli.looking import looking_on
     from ferryman.cli.tapping import Tapping
     from ferryman.intercept.tapping import Tap
 
-    looking = Looking.from_args(args)
-    try:
-        with Tap(path, follow=args.follow, any_user=args.any_user) as tap:
-            return Tapping(
-                tap, looking, follow=args.follow, any_user=args.any_user, quiet=args.quiet
-            ).run()
-    finally:
-        if looking is not None:
-            looking.finish()
+    with (
+        looking_on(args) as looking,
+        Tap(path, follow=args.follow, any_user=args.any_user) as tap,
+    ):
+        return Tapping(
+            tap, looking, follow=args.follow, any_user=args.any_user, quiet=args.quiet
+        ).run()
 
 
 def _beside(path: str, args: argparse.Namespace) -> int:
     from ferryman.cli.beside import Beside
-    from ferryman.cli.looking import Looking
+    from ferryman.cli.looking import looking_on
     from ferryman.cli.program import CommandFailed
 
-    looking = Looking.from_args(args, stdout=False)  # that is the command's
     try:
-        return Beside(args.socket, path, args.command, looking, quiet=args.quiet).run()
+        with looking_on(args, stdout=False) as looking:  # that is the command's
+            return Beside(args.socket, path, args.command, looking, quiet=args.quiet).run()
     except CommandFailed as error:
         complain(error)
         return error.code
-    finally:
-        if looking is not None:
-            looking.finish()
 
 
 def _status(socket: str | None) -> int:
